@@ -1,0 +1,142 @@
+"""What `base.html` needs on every page: who is signed in, where, and where they may go."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.conf import settings
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import get_language_bidi
+from django.utils.translation import gettext_lazy as _
+
+from accounts.permissions import Permission
+
+
+@dataclass(frozen=True)
+class Destination:
+    """One word of the rail: shown to members with the permission, when the room is installed."""
+
+    url_name: str
+    label: str
+    icon: str
+    permission: Permission | None = None
+    key: str = ""  # pressed after `g`
+
+    @property
+    def room(self) -> str:
+        return self.url_name.partition(":")[0]
+
+
+# The order of the rail. A phone shows the first four; the rest stand behind "More".
+DESTINATIONS = [
+    Destination("home:today", _("Today"), "sun", None, "t"),
+    Destination("patients:list", _("Patients"), "users", Permission.PATIENT_VIEW, "p"),
+    Destination("practitioners:list", _("Practitioners"), "stethoscope", Permission.PRACTITIONER_VIEW, "d"),
+    Destination("users:list", _("Staff"), "id-card", Permission.USER_VIEW, "s"),
+    Destination("audit:list", _("Audit trail"), "scroll-text", Permission.AUDIT_VIEW_ALL, "a"),
+]
+
+
+class Frame:
+    """Read by templates as `frame.nav`, `frame.member` and so on; each part is worked out when first asked for.
+
+    Error pages come without a member, a tenant or even a session, so nothing
+    in here may rely on them.
+    """
+
+    def __init__(self, request):
+        self.request = request
+        self.member = getattr(request, "member", None)
+        self.tenant = getattr(request, "tenant", None)
+        self.is_demo = settings.DEMO
+
+    @cached_property
+    def nav(self):
+        """The rail as dictionaries `url, label, icon, key, is_here`; empty for strangers."""
+        if not self.member:
+            return []
+        entries = []
+        for place in DESTINATIONS:
+            url = _address(place.url_name)
+            if url and (place.permission is None or self.member.may(place.permission)):
+                entries.append(
+                    {
+                        "url": url,
+                        "label": place.label,
+                        "icon": place.icon,
+                        "key": place.key,
+                        "is_here": place.room in self._namespaces,
+                    }
+                )
+        return entries
+
+    @property
+    def bottom_bar(self):
+        return self.nav[:4]
+
+    @cached_property
+    def _namespaces(self):
+        match = getattr(self.request, "resolver_match", None)
+        return match.namespaces if match else []
+
+    @cached_property
+    def search_url(self):
+        """Where the search in the top bar goes, or "" for members who may not see patients."""
+        if not self.member or not self.member.may(Permission.PATIENT_VIEW):
+            return ""
+        return _address("patients:list")
+
+    @property
+    def search_words(self):
+        """What was searched for, so that the list page still shows it in the box."""
+        return self.request.GET.get("q", "") if self.request.path == self.search_url else ""
+
+    @property
+    def other_clinics(self):
+        """Clinics the same person may change to; the users room sets `request.other_clinics` when there are any."""
+        return getattr(self.request, "other_clinics", ())
+
+    @property
+    def switch_clinic_url(self):
+        return _address("users:choose_clinic")
+
+    @property
+    def sign_out_url(self):
+        return _address("users:sign_out")
+
+    @property
+    def account_url(self):
+        return _address("users:account")
+
+    @property
+    def admin_url(self):
+        user = getattr(self.request, "user", None)
+        return _address("admin:index") if getattr(user, "is_staff", False) else ""
+
+    @property
+    def gallery_url(self):
+        return _address("look:gallery") if settings.DEBUG else ""
+
+    @property
+    def languages(self):
+        """Pairs of code and name; empty where nothing could change them."""
+        return settings.LANGUAGES if self.language_url else ()
+
+    @property
+    def language_url(self):
+        return _address("users:set_language")
+
+    @property
+    def direction(self):
+        return "rtl" if get_language_bidi() else "ltr"
+
+
+def frame(request):
+    return {"frame": Frame(request)}
+
+
+def _address(url_name: str) -> str:
+    """The address of a page, or "" when the room that owns it is not installed."""
+    try:
+        return reverse(url_name)
+    except NoReverseMatch:
+        return ""
