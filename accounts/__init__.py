@@ -1,0 +1,1 @@
+"""The entrance: people, what they may do, and how they prove who they are."""

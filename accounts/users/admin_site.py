@@ -1,0 +1,57 @@
+"""The back door: stock Django admin behind the second factor (decision "Second factor")."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+from django_otp.admin import OTPAdminSite
+
+from accounts.permissions import Permission
+
+
+class CarewrightAdminSite(OTPAdminSite):
+    """Members whose role may manage the clinic, with a verified second factor; the demo lets them in without."""
+
+    site_header = site_title = _("Carewright administration")
+    index_title = _("This clinic")
+    site_url = "/"
+
+    def has_permission(self, request):
+        member = getattr(request, "member", None)
+        if member is None or not member.may(Permission.ADMIN_SITE):
+            return False
+        return settings.DEMO or request.user.is_verified()
+
+
+class HouseModelAdmin(admin.ModelAdmin):
+    """An admin page inside the clinic of the request. Looking needs `ADMIN_SITE`; nothing is ever deleted here."""
+
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_view_permission(self, request, obj=None):
+        return request.member is not None and request.member.may(Permission.ADMIN_SITE)
+
+    def has_module_permission(self, request):
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    def get_actions(self, request):
+        return {}
+
+
+class EditableModelAdmin(HouseModelAdmin):
+    """Reference data that an administrator may add and change here."""
+
+    def has_add_permission(self, request, obj=None):
+        return self.has_view_permission(request)
+
+    def has_change_permission(self, request, obj=None):
+        return self.has_view_permission(request)

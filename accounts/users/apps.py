@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
+
+
+class UsersConfig(AppConfig):
+    name = "accounts.users"
+    label = "users"
+    default = True
+
+
+class CarewrightAdminConfig(admin_apps.AdminConfig):
+    """Django admin with our site: a second factor at the door, no deleting."""
+
+    default = False
+    default_site = "accounts.users.admin_site.CarewrightAdminSite"

@@ -1,0 +1,73 @@
+"""The first question of every request: may this role ever?
+
+Pages wear `@requires(Permission.X)` or `@public("why")`; viewsets carry a
+`requires` table, action by action. A page or action that names nothing is
+refused, and a house rule test fails.
+"""
+
+from functools import wraps
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.permissions import BasePermission
+
+from tenancy.rules import NotAllowed
+
+PUBLIC = "public"
+"""In a `requires` table: this action needs nobody to be signed in."""
+
+
+def requires(*permissions: str):
+    """A page for members whose role gives any of these permissions; others see 403, strangers the sign-in page."""
+
+    def decorate(page):
+        @wraps(page)
+        def guarded(request, *args, **kwargs):
+            member = request.member
+            if member is None:
+                return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
+            if not any(member.may(permission) for permission in permissions):
+                raise PermissionDenied
+            return page(request, *args, **kwargs)
+
+        guarded.required_permissions = tuple(str(permission) for permission in permissions)
+        return guarded
+
+    return decorate
+
+
+def public(reason: str):
+    """A page anybody may open; `reason` says why, for the one who reads the list of them."""
+
+    def decorate(page):
+        page.public_reason = reason
+        return page
+
+    return decorate
+
+
+def named_permissions(view) -> tuple[str, ...] | None:
+    """What the current action of a viewset asks for; None when its table does not name it."""
+    table = getattr(view, "requires", {})
+    named = table.get(getattr(view, "action", None))
+    if named is None:
+        return None
+    return (str(named),) if isinstance(named, str) else tuple(str(permission) for permission in named)
+
+
+class HasNamedPermission(BasePermission):
+    """The API's guard: the caller's role gives one of the permissions in `requires[action]`."""
+
+    def has_permission(self, request, view):
+        if request.method == "OPTIONS" or getattr(view, "action", None) is None:
+            return True  # answered 405, or with the allowed methods
+        named = named_permissions(view)
+        if named is None:
+            raise NotAllowed(f"{type(view).__name__}.{view.action} names no permission.")
+        if named == (PUBLIC,):
+            return True
+        if request.member is None:
+            raise NotAuthenticated
+        return any(request.member.may(permission) for permission in named)

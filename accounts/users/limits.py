@@ -1,0 +1,15 @@
+"""How often one may try (decision X24). Counted on Redis; sign-in fails closed without it, reads fail open."""
+
+from tenancy.doors.limits import Limit, RedisThrottle, client_address
+
+SIGN_IN_PERSON = Limit("sign-in-person", "5/15m", fail="closed")
+SIGN_IN_ADDRESS = Limit("sign-in-address", "50/15m", fail="closed")
+
+
+class MemberThrottle(RedisThrottle):
+    """100 requests a minute a person (M20); a network address where nobody is signed in."""
+
+    limit = Limit("requests", "100/m", fail="open")
+
+    def key_for(self, request):
+        return str(request.member.pk) if request.member else client_address(request)

@@ -1,0 +1,77 @@
+"""One request, one clinic, one transaction."""
+
+import re
+
+import structlog
+from django.contrib.auth import HASH_SESSION_KEY
+from django.db import transaction
+from django.utils import translation
+from django.utils.crypto import constant_time_compare
+
+from tenancy.tenants.context import tenant_context
+from tenancy.tenants.models import Tenant
+
+from . import selectors, sessions
+from .credentials import TwoCallers, read_credential
+
+API = re.compile(r"^/(api|v1|fhir)(/|$)")
+# These choose the clinic themselves, from what the body or the refresh token says.
+CHOOSES_TENANT = re.compile(r"^/(sign-in|api(/v1)?/auth/(login|token|refresh|register))/?$")
+
+
+class MemberMiddleware:
+    """Sets `request.member` and `request.tenant`, and runs the request inside that clinic's transaction.
+
+    Pages and admin bring a Django session, the API a token; both name a
+    `Session` row, which is checked at every request. A request that names
+    nobody runs without a clinic. An answer of 500 or more rolls back.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        request.member = request.tenant = request.sign_in = request.credential = None
+        request.two_callers = False
+        tenant_id, session_id = self._claimed(request)
+        tenant = Tenant.objects.filter(pk=tenant_id, is_active=True).first() if tenant_id else None
+        if tenant is None:
+            return self.get_response(request)
+        with tenant_context(tenant.id):
+            self._recognise(request, tenant, session_id)
+            response = self.get_response(request)
+            if response.status_code >= 500:
+                transaction.set_rollback(True)
+            return response
+
+    def _claimed(self, request):
+        """The clinic and session the request says it belongs to, not checked yet."""
+        if CHOOSES_TENANT.match(request.path_info):
+            return None, None
+        if not API.match(request.path_info):
+            return request.session.get("tenant_id"), request.session.get("sid")
+        try:
+            request.credential = read_credential(request)
+        except TwoCallers:
+            request.two_callers = True
+        claims = request.credential.claims if request.credential else None
+        return (claims.tenant_id, claims.session_id) if claims else (None, None)
+
+    def _recognise(self, request, tenant, session_id):
+        session = selectors.get_live_session(session_id)
+        if session is None or not self._belongs(request, session):
+            return
+        request.tenant, request.sign_in, request.member = tenant, session, session.membership
+        request._cached_user = session.membership.user
+        sessions.touch_session(session)
+        structlog.contextvars.bind_contextvars(tenant_id=str(tenant.id), actor_id=str(session.membership_id))
+        if language := session.membership.user.language:
+            translation.activate(language)
+            request.LANGUAGE_CODE = translation.get_language()
+
+    def _belongs(self, request, session):
+        user = session.membership.user
+        if request.credential:
+            return request.credential.claims.user_id == user.id
+        password_hash = request.session.get(HASH_SESSION_KEY, "")
+        return constant_time_compare(password_hash, user.get_session_auth_hash())

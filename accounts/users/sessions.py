@@ -1,0 +1,178 @@
+"""Signing in, staying in, signing out. A session is one row, checked at every request (decision X3)."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django_otp import match_token, user_has_device
+
+from tenancy.audit import services as audit
+from tenancy.tenants.context import get_current_tenant_id, tenant_context
+from tenancy.tenants.models import Tenant
+
+from . import limits, selectors
+from .models import Membership, Session, User, identity_key
+from .tokens import TokenRefused, read_token, refresh_seconds
+
+TOUCH_EVERY = timedelta(minutes=1)
+
+
+class SignInRefused(Exception):
+    """Nobody gets in. `status` is the API's answer, `code` names the case, `retry_after` is in seconds."""
+
+    def __init__(self, sentence: str, *, status: int, code: str, retry_after: int | None = None):
+        super().__init__(sentence)
+        self.sentence, self.status, self.code, self.retry_after = sentence, status, code, retry_after
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a sign-in comes from: what the browser calls itself, and the network address."""
+
+    name: str = ""
+    address: str = ""
+
+
+def check_password(identifier: str, password: str, *, device: Device, otp_code: str = "") -> User:
+    """The person these credentials belong to.
+
+    The limiter is asked before any hash is computed (5 failures in 15 minutes
+    a person, and a wider one a network address). Unknown, wrong and inactive give the same sentence
+    in the same time. Raises SignInRefused: 401, 429, or 400 with
+    `two_factor_required` / `invalid_totp` (decision C1, M2, M19).
+    """
+    key = identity_key(identifier)[:300]
+    _refuse_when_locked(key, device)
+    user = selectors.find_user(identifier)
+    if not _password_matches(user, password):
+        _count_failure(key, device)
+        raise SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
+    assert user is not None
+    _check_second_factor(user, otp_code, key, device)
+    limits.SIGN_IN_PERSON.reset(key)
+    return user
+
+
+def _password_matches(user: User | None, password: str) -> bool:
+    if not password or len(password) > 256:
+        password = "\x00"  # noqa: S105  (nobody has it)
+    if user is None or not user.has_usable_password():
+        make_password(password)  # as much work as for somebody who exists
+        return False
+    return user.check_password(password) and user.is_active
+
+
+def _check_second_factor(user: User, otp_code: str, key: str, device: Device) -> None:
+    if not user_has_device(user):
+        return
+    if not otp_code:
+        raise SignInRefused(_("Two-factor required"), status=400, code="two_factor_required")
+    matched = match_token(user, otp_code.strip()[:16])
+    if matched is None:
+        _count_failure(key, device)
+        raise SignInRefused(_("Invalid two-factor code"), status=400, code="invalid_totp")
+    user.otp_device = matched
+
+
+def _refuse_when_locked(key: str, device: Device) -> None:
+    for usage in (limits.SIGN_IN_PERSON.peek(key), limits.SIGN_IN_ADDRESS.peek(device.address)):
+        if not usage.allowed:
+            minutes = max(1, -(-usage.retry_after // 60))
+            sentence = ngettext(
+                "Too many failed attempts. Please try again in %(minutes)d minute(s).",
+                "Too many failed attempts. Please try again in %(minutes)d minute(s).",
+                minutes,
+            ) % {"minutes": minutes}
+            raise SignInRefused(sentence, status=429, code="too_many_attempts", retry_after=usage.retry_after)
+
+
+def _count_failure(key: str, device: Device) -> None:
+    limits.SIGN_IN_PERSON.hit(key)
+    limits.SIGN_IN_ADDRESS.hit(device.address)
+
+
+def open_session(user: User, tenant: Tenant, *, kind: str, device: Device) -> Session:
+    """Let a person into a clinic: a session row and an audit line. Runs inside the clinic's `tenant_context`.
+
+    Raises SignInRefused (the same sentence as for a wrong password) when they
+    are no active member there: whether a clinic knows somebody is nobody's business.
+    """
+    member = selectors.get_member(user)
+    if member is None:
+        raise SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
+    lifetime = refresh_seconds() if kind == Session.Kind.TOKEN else settings.SESSION_COOKIE_AGE
+    session = Session.objects.create(
+        membership=member,
+        kind=kind,
+        device=device.name[:300],
+        address=device.address[:64],
+        expires_at=timezone.now() + timedelta(seconds=lifetime),
+        refresh_jti=uuid.uuid4() if kind == Session.Kind.TOKEN else None,
+    )
+    audit.record("signed_in", session, by=member, details={"kind": kind, "clinic": tenant.slug})
+    return session
+
+
+def record_failed_sign_in(tenant: Tenant, identifier: str, *, refused: SignInRefused) -> None:
+    """Note a refused sign-in in the clinic's trail; what was typed stays out, it may be a password."""
+    with tenant_context(tenant.id):
+        known = selectors.find_user(identifier)
+        member = selectors.get_member(known) if known else None
+        audit.record("sign_in_refused", member, by=member, reason_code=refused.code)
+
+
+def refresh_session(refresh_token: str) -> Session | None:
+    """Spend a refresh token: the session gets a new one (`refresh_jti`), the old one is dead.
+
+    Runs inside the clinic's context that the caller entered by `tenant_of_refresh`.
+    None means a spent token was used again: its whole session is revoked
+    (decision X3), and that has to be committed, so it is no exception.
+    Raises TokenRefused where the token names no live session.
+    """
+    claims = read_token(refresh_token, kind="refresh")
+    session = Session.objects.select_for_update(of=("self",)).filter(pk=claims.session_id).first()
+    live = selectors.get_live_session(claims.session_id) if session else None
+    if live is None or live.membership.user_id != claims.user_id:
+        raise TokenRefused
+    if live.refresh_jti != claims.jti:
+        revoke_session(live, reason_code="refresh_token_reused")
+        return None
+    live.refresh_jti = uuid.uuid4()
+    live.last_seen_at = timezone.now()
+    live.save(update_fields=["refresh_jti", "last_seen_at"])
+    return live
+
+
+def tenant_of_refresh(refresh_token: str) -> Tenant:
+    """The open clinic a refresh token belongs to. Raises TokenRefused."""
+    claims = read_token(refresh_token, kind="refresh")
+    tenant = Tenant.objects.filter(pk=claims.tenant_id, is_active=True).first()
+    if tenant is None or get_current_tenant_id() not in {None, tenant.id}:
+        raise TokenRefused
+    return tenant
+
+
+@transaction.atomic
+def revoke_session(session: Session, *, by: Membership | None = None, reason_code: str = "signed_out") -> None:
+    """End a session; it holds from the next request on. Ending it twice is no error."""
+    ended = Session.objects.filter(pk=session.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    if ended:
+        audit.record("signed_out", session, by=by or session.membership, reason_code=reason_code)
+
+
+def touch_session(session: Session) -> None:
+    """Remember when a session was last seen, at most once a minute."""
+    now = timezone.now()
+    if now - session.last_seen_at > TOUCH_EVERY:
+        Session.objects.filter(pk=session.pk).update(last_seen_at=now)
+
+
+def remember_language(user: User, language: str) -> None:
+    """Keep the language a person chose with the person; `language` is one of settings.LANGUAGES."""
+    User.objects.filter(pk=user.pk).update(language=language)

@@ -1,0 +1,13 @@
+"""Sign-in routes. `/api/v1/auth/*` is the token flavour (Doctolib) and not these."""
+
+from tenancy.doors.routers import both_slashes
+
+from .api import AuthViewSet
+
+urlpatterns = [
+    *both_slashes("auth/login", AuthViewSet.as_view({"post": "login"}), "auth-login"),
+    *both_slashes("auth/token", AuthViewSet.as_view({"post": "token"}), "auth-token"),
+    *both_slashes("auth/refresh", AuthViewSet.as_view({"post": "refresh"}), "auth-refresh"),
+    *both_slashes("auth/logout", AuthViewSet.as_view({"post": "logout"}), "auth-logout"),
+    *both_slashes("auth/me", AuthViewSet.as_view({"get": "me"}), "auth-me"),
+]

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class FHIRConfig(AppConfig):
+    name = "clinic.fhir"
+    label = "fhir"

@@ -1,0 +1,11 @@
+from django.db import migrations
+
+from tenancy.tenants.operations import EnableRowLevelSecurity
+
+
+class Migration(migrations.Migration):
+    dependencies = [("fhir", "0001_initial")]
+
+    operations = [
+        EnableRowLevelSecurity("SourceRecord"),
+    ]

@@ -1,0 +1,112 @@
+"""Names of people in every script: putting them together, taking them apart, folding them for search.
+
+Given names and family names are two columns each (decision X13); MediSecure
+reads and writes one `name`. Whatever is split here gives the same words back
+when it is joined.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+
+# Words that belong to the family name after them ("de la Cruz", "van den Berg", "al Sayed").
+PARTICLES = frozenset(
+    {"de", "del", "la", "las", "los", "da", "das", "do", "dos", "di", "du", "des", "den", "der", "van", "von", "vom"}
+    | {"zu", "zum", "zur", "ter", "ten", "te", "y", "e", "i", "bin", "ibn", "binti", "al", "el", "abu"}
+)
+
+
+@dataclass(frozen=True)
+class Name:
+    """The four parts of a name; any of them may be empty, but not all."""
+
+    first_name: str = ""
+    second_name: str = ""
+    first_last_name: str = ""
+    second_last_name: str = ""
+
+    @property
+    def given(self) -> str:
+        return " ".join(part for part in (self.first_name, self.second_name) if part)
+
+    @property
+    def family(self) -> str:
+        return " ".join(part for part in (self.first_last_name, self.second_last_name) if part)
+
+    @property
+    def whole(self) -> str:
+        """As people write it: given name first, but Han and Hangul family first and without a space."""
+        if self.given and self.family and is_unspaced(self.given + self.family):
+            return self.family + self.given
+        return " ".join(part for part in (self.given, self.family) if part)
+
+
+def split_name(whole: str) -> Name:
+    """Take a whole name apart without losing or reordering a word of it.
+
+    "Family, Given" goes by its comma. Otherwise the last two groups are family
+    names when there are four or more words, the last one when there are two or
+    three; particles stay with the word after them. A single word is a given name.
+    """
+    whole = " ".join(whole.split())
+    family, comma, given = (part.strip() for part in whole.partition(","))
+    if comma and family and given:
+        return Name(*_two(given.split()), *_two(_groups(family.split())))
+    groups = _groups(whole.split(), begins_with_given=True)
+    if len(groups) < 2:
+        return Name(first_name=whole)
+    families = 2 if len(groups) > 3 else 1
+    return Name(*_two(groups[:-families]), *_two(groups[-families:]))
+
+
+def from_given_and_family(given: str, family: str) -> Name:
+    """The four parts from two (Quill, FHIR): the first word and the rest, particles kept together."""
+    return Name(*_two(given.split()), *_two(_groups(family.split())))
+
+
+def fold(text: str) -> str:
+    """How text is compared: compatibility forms unified, marks removed, case folded.
+
+    The same folding stands in stored columns and in queries, because under row
+    policies no database function may do it (design/database.md).
+    """
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in decomposed if unicodedata.category(c) != "Mn").casefold()
+
+
+def words_of(text: str) -> list[str]:
+    """The folded words of a text: runs of letters and digits in any script, apostrophes left out."""
+    kept = "".join(c if _belongs_to_word(c) else " " for c in fold(text).replace("'", "").replace("’", ""))
+    return kept.split()
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether a name is written without spaces: Han, Hangul, Kana only."""
+    letters = [c for c in text if not c.isspace()]
+    return bool(letters) and all(_is_unspaced_letter(c) for c in letters)
+
+
+def _is_unspaced_letter(character: str) -> bool:
+    name = unicodedata.name(character, "")
+    return name.startswith(("CJK ", "HANGUL", "HIRAGANA", "KATAKANA"))
+
+
+def _belongs_to_word(character: str) -> bool:
+    # Mc: vowel signs of Indic scripts, which are part of a word and no letters of their own.
+    return character.isalnum() or unicodedata.category(character) == "Mc"
+
+
+def _groups(words: list[str], *, begins_with_given: bool = False) -> list[str]:
+    groups: list[str] = []
+    waiting: list[str] = []
+    for index, word in enumerate(words):
+        may_be_particle = index < len(words) - 1 and not (begins_with_given and index == 0)
+        if may_be_particle and word.casefold() in PARTICLES:
+            waiting.append(word)
+        else:
+            groups.append(" ".join([*waiting, word]))
+            waiting = []
+    return groups
+
+
+def _two(words: list[str]) -> tuple[str, str]:
+    return (words[0] if words else "", " ".join(words[1:]))

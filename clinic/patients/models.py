@@ -1,0 +1,357 @@
+"""The patient, and what hangs on it."""
+
+import pghistory
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.users.models import Membership
+from clinic.names import Name
+from tenancy.tenants.models import TenantForeignKey, TenantModel, TenantQuerySet, scoped_manager
+
+
+class Lookup(models.Model):
+    """A row of a list all clinics share (decisions X14, X15); `code` is what machines say, `name` what people read."""
+
+    app_privileges = ("SELECT",)
+
+    id = models.SmallIntegerField(primary_key=True)
+    code = models.CharField(max_length=20, unique=True)
+    name = models.CharField(max_length=120)
+
+    class Meta:
+        abstract = True
+        ordering = ["id"]
+
+    def __str__(self):
+        return str(_(self.name)) if self.name else self.code
+
+
+class DocumentType(Lookup):
+    """Kinds of identity documents: those of Colombia (REPS), and passports and licences of other countries."""
+
+    country = models.CharField(max_length=2, blank=True)
+
+
+class Gender(Lookup):
+    """Administrative gender. MediSecure and FHIR say `word`, Secre says `code`."""
+
+    word = models.CharField(max_length=10, unique=True)
+
+
+class Insurer(Lookup):
+    """Health insurers (EPS of Colombia)."""
+
+    nit = models.CharField(max_length=20, blank=True)
+
+
+class PatientQuerySet(TenantQuerySet):
+    def present(self):
+        """Not archived."""
+        return self.filter(archived_at__isnull=True)
+
+    def visible_to(self, member: Membership):
+        """All patients for staff who may see them; for a patient their own chart; otherwise none."""
+        if member.may("patients.view"):
+            return self
+        if member.may("patients.view_own"):
+            return self.filter(user_id=member.user_id)
+        return self.none()
+
+    def with_lookups(self):
+        return self.select_related("gender", "document_type", "insurer")
+
+
+class Patient(TenantModel):
+    """A person known to one clinic. The same person elsewhere is another row."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE")
+
+    class AllergyStatus(models.TextChoices):
+        """ "None known" is an answer; "not asked" is a question still open (ui.md)."""
+
+        NOT_ASKED = "not_asked", _("Allergies not asked")
+        NONE_KNOWN = "none_known", _("No known allergies")
+        RECORDED = "recorded", _("Has allergies")
+
+    class BloodType(models.TextChoices):
+        A_POSITIVE = "A+"
+        A_NEGATIVE = "A-"
+        B_POSITIVE = "B+"
+        B_NEGATIVE = "B-"
+        AB_POSITIVE = "AB+"
+        AB_NEGATIVE = "AB-"
+        O_POSITIVE = "O+"
+        O_NEGATIVE = "O-"
+
+    class MaritalStatus(models.TextChoices):
+        """HL7 v3 codes, as FHIR sends them."""
+
+        SINGLE = "S", _("Single")
+        MARRIED = "M", _("Married")
+        DIVORCED = "D", _("Divorced")
+        WIDOWED = "W", _("Widowed")
+        PARTNER = "T", _("Domestic partner")
+        SEPARATED = "L", _("Legally separated")
+
+    number = models.BigIntegerField(_("patient number"), editable=False)
+    version = models.IntegerField(default=1, editable=False)
+    user = models.ForeignKey(
+        "users.User", models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("account")
+    )
+
+    title = models.CharField(_("title"), max_length=40, blank=True)
+    first_name = models.CharField(_("first name"), max_length=120)
+    second_name = models.CharField(_("other given names"), max_length=120, blank=True)
+    first_last_name = models.CharField(_("first family name"), max_length=120, blank=True)
+    second_last_name = models.CharField(_("second family name"), max_length=120, blank=True)
+    previous_names = models.CharField(_("previous names"), max_length=300, blank=True)
+    sort_name = models.CharField(max_length=500, db_collation="C", editable=False)
+
+    birth_date = models.DateField(_("birth date"), null=True, blank=True)
+    died_on = models.DateField(_("died on"), null=True, blank=True)
+    is_deceased = models.BooleanField(_("has died"), default=False)
+    gender = models.ForeignKey(Gender, models.PROTECT, related_name="+", verbose_name=_("sex"))
+    marital_status = models.CharField(_("marital status"), max_length=1, blank=True, choices=MaritalStatus)
+    document_type = models.ForeignKey(
+        DocumentType, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("document type")
+    )
+    document_number = models.CharField(_("document number"), max_length=50, blank=True)
+    document_key = models.CharField(max_length=50, blank=True, db_collation="C", editable=False)
+    insurer = models.ForeignKey(
+        Insurer, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("insurer")
+    )
+
+    phone = models.CharField(_("phone"), max_length=30, blank=True)
+    cell_phone = models.CharField(_("mobile phone"), max_length=30, blank=True)
+    email = models.EmailField(_("e-mail"), max_length=254, blank=True)
+    address = models.CharField(_("address"), max_length=300, blank=True)
+    city = models.CharField(_("city"), max_length=120, blank=True)
+    region = models.CharField(_("state or department"), max_length=120, blank=True)
+    postal_code = models.CharField(_("postal code"), max_length=20, blank=True)
+    country = models.CharField(_("country"), max_length=2, blank=True, help_text=_("Two letters, such as CO"))
+    language = models.CharField(_("language spoken"), max_length=35, blank=True)
+    needs_interpreter = models.BooleanField(_("needs an interpreter"), default=False)
+
+    blood_type = models.CharField(_("blood type"), max_length=3, blank=True, choices=BloodType)
+    allergy_status = models.CharField(
+        _("allergies asked"), max_length=12, choices=AllergyStatus, default=AllergyStatus.NOT_ASKED
+    )
+    allergies = models.TextField(_("allergies"), max_length=2000, blank=True)
+    medical_history = models.TextField(_("medical history"), max_length=20000, blank=True)
+    alerts = models.CharField(_("alerts"), max_length=500, blank=True, help_text=_("Shown on every page of the chart"))
+
+    habeas_data = models.BooleanField(_("agrees to data processing"), default=False)
+    custom_fields = models.JSONField(_("custom fields"), default=dict, blank=True)
+    demographics = models.JSONField(default=dict, blank=True, editable=False)
+
+    archived_at = models.DateTimeField(null=True, editable=False)
+    archive_reason = models.CharField(max_length=300, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_by = TenantForeignKey(Membership, null=True, editable=False, related_name="+")
+
+    objects = scoped_manager(PatientQuerySet)
+
+    class Meta:
+        verbose_name = _("patient")
+        verbose_name_plural = _("patients")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "number"], name="patients_patient_number_uniq"),
+            models.UniqueConstraint(
+                fields=["tenant", "document_type", "document_key"],
+                name="patients_patient_document_uniq",
+                condition=models.Q(document_key__gt=""),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(died_on__isnull=True) | models.Q(is_deceased=True),
+                name="patients_patient_death_chk",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(document_key="") | models.Q(document_type__isnull=False),
+                name="patients_patient_document_chk",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "sort_name", "id"], name="patients_patient_sort_idx"),
+            models.Index(fields=["tenant", "birth_date"], name="patients_patient_birth_idx"),
+            models.Index(
+                fields=["tenant", "user"], name="patients_patient_user_idx", condition=models.Q(user__isnull=False)
+            ),
+        ]
+
+    def __str__(self):
+        return self.name
+
+    @property
+    def name_parts(self) -> Name:
+        return Name(self.first_name, self.second_name, self.first_last_name, self.second_last_name)
+
+    @property
+    def name(self) -> str:
+        """The whole name (MediSecure's `name`)."""
+        return self.name_parts.whole
+
+    @property
+    def repo(self) -> str:
+        """The name of the patient's repository (Quill)."""
+        return f"patient-{self.pk}"
+
+    @property
+    def is_archived(self) -> bool:
+        return self.archived_at is not None
+
+    @property
+    def full_address(self) -> str:
+        """One line for MediSecure and for envelopes."""
+        place = " ".join(part for part in (self.postal_code, self.city) if part)
+        return ", ".join(part for part in (self.address, place, self.region, self.country) if part)
+
+
+class PatientVersion(
+    pghistory.create_event_model(
+        Patient,
+        pghistory.InsertEvent(),
+        pghistory.UpdateEvent(),
+        obj_field=pghistory.ObjForeignKey(related_name="versions", related_query_name="versions", db_constraint=False),
+        context_field=None,  # the version names its editor in its own columns
+        context_id_field=None,
+    )
+):
+    """Every state a patient row was ever in, written by a trigger: `update()` and raw SQL are caught too."""
+
+    app_privileges = ("SELECT", "INSERT")
+
+    objects = scoped_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "pgh_obj", "pgh_id"], name="patients_version_obj_idx"),
+        ]
+
+
+class PatientIdentifier(TenantModel):
+    """One more number somebody knows a patient by: insurance, passport, another hospital's record number."""
+
+    class Kind(models.TextChoices):
+        """HL7 v2-0203 codes, as FHIR sends them."""
+
+        MEDICAL_RECORD = "MR", _("Medical record number")
+        SOCIAL_SECURITY = "SS", _("Social security number")
+        DRIVERS_LICENSE = "DL", _("Driver's licence")
+        PASSPORT = "PPN", _("Passport")
+        NATIONAL = "NI", _("National identifier")
+        INSURANCE = "SN", _("Insurance number")
+        OTHER = "XX", _("Other number")
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+    patient = TenantForeignKey(Patient, related_name="identifiers")
+    kind = models.CharField(_("kind"), max_length=5, choices=Kind)
+    system = models.CharField(_("issued by"), max_length=200, blank=True, db_collation="C")
+    value = models.CharField(_("number"), max_length=100, db_collation="C")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = _("identifier")
+        verbose_name_plural = _("identifiers")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "system", "kind", "value"], name="patients_identifier_value_uniq")
+        ]
+        indexes = [models.Index(fields=["tenant", "patient"], name="patients_identifier_pat_idx")]
+
+    def __str__(self):
+        return f"{self.get_kind_display()} {self.value}"
+
+
+class Consent(TenantModel):
+    """What a patient agreed or objected to, when, and who noted it. A change is a new row; the newest counts."""
+
+    app_privileges = ("SELECT", "INSERT")
+
+    class Kind(models.TextChoices):
+        DATA_PROCESSING = "habeas_data", _("Processing of personal data (Law 1581)")
+        MESSAGES = "messages", _("Reminders and messages")
+        RESEARCH = "research", _("Use for research")
+
+    patient = TenantForeignKey(Patient, related_name="consents")
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind)
+    granted = models.BooleanField(_("agreed"))
+    note = models.CharField(_("note"), max_length=300, blank=True)
+    recorded_at = models.DateTimeField(default=timezone.now)
+    recorded_by = TenantForeignKey(Membership, null=True, related_name="+")
+
+    class Meta:
+        verbose_name = _("consent")
+        verbose_name_plural = _("consents")
+        indexes = [models.Index(fields=["tenant", "patient", "kind", "recorded_at"], name="patients_consent_idx")]
+
+    def __str__(self):
+        return f"{self.get_kind_display()}: {self.granted}"
+
+
+class CustomField(TenantModel):
+    """A field this clinic has added to its patients."""
+
+    class Type(models.TextChoices):
+        TEXT = "text", _("Text")
+        NUMBER = "number", _("Number")
+        DATE = "date", _("Date")
+        YES_NO = "yes_no", _("Yes or no")
+        CHOICE = "choice", _("One of a list")
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE")
+
+    key = models.SlugField(_("key"), max_length=60, help_text=_("How machines name it; can not be changed later"))
+    label = models.CharField(_("label"), max_length=120)
+    type = models.CharField(_("type"), max_length=10, choices=Type)
+    choices = models.JSONField(_("choices"), default=list, blank=True)
+    is_filterable = models.BooleanField(_("can be searched for"), default=False)
+    is_active = models.BooleanField(_("in use"), default=True)
+    position = models.SmallIntegerField(_("position"), default=0)
+
+    class Meta:
+        verbose_name = _("custom field")
+        verbose_name_plural = _("custom fields")
+        ordering = ["position", "key"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="patients_customfield_key_uniq")]
+
+    def __str__(self):
+        return self.label
+
+
+class PatientToken(TenantModel):
+    """One word a patient can be found by: the only search index that works under row policies."""
+
+    patient = TenantForeignKey(Patient, related_name="tokens")
+    token = models.CharField(max_length=120, db_collation="C")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "token", "patient"], name="patients_token_uniq"),
+        ]
+        indexes = [models.Index(fields=["tenant", "patient", "token"], name="patients_token_patient_idx")]
+
+    def __str__(self):
+        return self.token
+
+
+class PatientFieldValue(TenantModel):
+    """The value of one filterable custom field, where an index can find it."""
+
+    patient = TenantForeignKey(Patient, related_name="field_values")
+    field = TenantForeignKey(CustomField, related_name="+")
+    value = models.CharField(max_length=200, db_collation="C")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "field", "patient"], name="patients_fieldvalue_uniq"),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "field", "value", "patient"], name="patients_fieldvalue_find_idx"),
+            models.Index(fields=["tenant", "patient"], name="patients_fieldvalue_pat_idx"),
+        ]
+
+    def __str__(self):
+        return self.value

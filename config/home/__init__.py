@@ -1,0 +1,1 @@
+"""The first page after signing in: what is mine today. Dashboards join it in later issues."""

@@ -1,0 +1,191 @@
+"""Writing the trail. Called by the services of every room, in their own transaction."""
+
+import os
+import uuid
+from typing import Any
+
+from django.db import connection, models
+from django.utils import timezone
+from structlog.contextvars import get_contextvars
+
+from tenancy.rules import RuleBroken
+from tenancy.tenants.context import before_leaving, current_tenant_id
+from tenancy.tenants.models import new_id
+
+from .hashing import canonical, entry_hash, merkle_root, payload_hash, read_leaf
+from .models import AuditActor, AuditEntry, AuditHead, AuditPayload, AuditRead, AuditSeal
+
+SEAL_BATCH = 10_000
+
+
+def record(
+    action: str,
+    obj: models.Model | None,
+    *,
+    by: Any,
+    changes: dict[str, tuple[Any, Any]] | None = None,
+    reason: str = "",
+    reason_code: str = "",
+    details: dict[str, Any] | None = None,
+    on_behalf_of: Any = None,
+    cause_id: uuid.UUID | None = None,
+    signature_id: uuid.UUID | None = None,
+) -> uuid.UUID:
+    """Append one entry to the clinic's chain, in the same transaction as the change itself.
+
+    `action` is a past participle ("patient_updated"); `obj` what it was done
+    to (None: the clinic as a whole); `by` a Membership, an API key, or None for
+    the system. `changes` maps field to (before, after). `changes`, `reason` and
+    `details` go into the erasable payload, the rest into the hashed header.
+
+    The entry is written right before the transaction ends, when the chain's
+    head is locked for a moment; if it can not be written the change is rolled
+    back. Returns the id the entry will have. Source: quality.md 6.11, K40, S11.
+    """
+    tenant_id = current_tenant_id()
+    context = get_contextvars()
+    entry = AuditEntry(
+        tenant_id=tenant_id,
+        actor_kind=_actor_kind(by),
+        actor_ref=actor_for(by).id,
+        on_behalf_ref=actor_for(on_behalf_of).id if on_behalf_of else None,
+        action=action,
+        object_type=type_name(obj),
+        object_id=str(obj.pk) if obj is not None else str(tenant_id),
+        object_version=str(getattr(obj, "version", "") or ""),
+        reason_code=reason_code,
+        cause_id=cause_id,
+        request_id=str(context.get("request_id", ""))[:64],
+        signature_id=signature_id,
+    )
+    payload = {
+        "changes": {name: [before, after] for name, (before, after) in (changes or {}).items()},
+        "reason": reason,
+        "details": details or {},
+        "address": str(context.get("ip", "")),
+        "label": str(obj) if obj is not None else "",
+    }
+    body = canonical(payload).decode()
+    _pending().events.append((entry, body))
+    return entry.id
+
+
+def _pending() -> "_Append":
+    """What waits for the end of this transaction, at this very savepoint: made when there is nothing yet."""
+    if connection.before_commit:
+        savepoints, waiting = connection.before_commit[-1]
+        if isinstance(waiting, _Append) and savepoints == frozenset(connection.savepoint_ids):
+            return waiting
+    waiting = _Append()
+    before_leaving(waiting)
+    return waiting
+
+
+class _Append:
+    """Entries of one transaction that wait for its end, appended under one lock."""
+
+    def __init__(self):
+        self.events: list[tuple[AuditEntry, str]] = []
+
+    def __call__(self):
+        head, now = _lock_head()
+        payloads = []
+        for entry, body in self.events:
+            salt = os.urandom(16)
+            entry.seq, entry.at, entry.prev_hash = head.seq + 1, now, head.entry_hash
+            entry.payload_hash = payload_hash(salt, body)
+            entry.entry_hash = entry_hash(header_of(entry))
+            head.seq, head.entry_hash = entry.seq, entry.entry_hash
+            payloads.append(AuditPayload(entry=entry, salt=salt, body=body))
+        AuditEntry.objects.bulk_create([entry for entry, _ in self.events], batch_size=500)
+        AuditPayload.objects.bulk_create(payloads, batch_size=500)
+        AuditHead.objects.filter(pk=head.pk).update(seq=head.seq, entry_hash=head.entry_hash)
+
+
+def _lock_head():
+    """The clinic's head row, locked until commit, and the database's clock under that lock."""
+    head = AuditHead.objects.select_for_update(no_key=True).first()
+    if head is None:
+        AuditHead.objects.bulk_create([AuditHead()], ignore_conflicts=True)
+        head = AuditHead.objects.select_for_update(no_key=True).get()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return head, cursor.fetchone()[0]
+
+
+def record_read(obj: models.Model, *, by: Any, kind: str = "chart", reason: str = "") -> None:
+    """Note that somebody opened something: one row a view, no lock, sealed within a minute (wish 23)."""
+    AuditRead.objects.bulk_create(
+        [
+            AuditRead(
+                at=timezone.now(),
+                actor_ref=actor_for(by).id,
+                kind=kind,
+                object_type=type_name(obj),
+                object_id=str(obj.pk),
+                reason=reason,
+                request_id=str(get_contextvars().get("request_id", ""))[:64],
+            )
+        ]
+    )
+
+
+def seal_reads() -> int:
+    """Bind all reads not sealed yet into the chain. Returns how many. Safe to run twice at once."""
+    rows = list(
+        AuditRead.objects.filter(seal__isnull=True).select_for_update(skip_locked=True).order_by("id")[:SEAL_BATCH]
+    )
+    if not rows:
+        return 0
+    root = merkle_root(read_leaf(row.__dict__) for row in rows)
+    seal = AuditSeal.objects.create(count=len(rows), merkle_root=root)
+    AuditRead.objects.filter(pk__in=[row.pk for row in rows]).update(seal=seal)
+    seal.version = f"{len(rows)}:{root}"  # into the header, so that the chain itself holds the root
+    record("reads_sealed", seal, by=None)
+    return len(rows)
+
+
+def erase_payload(entry: AuditEntry, *, by: Any, reason: str) -> None:
+    """Delete what an entry says in words; the chain goes on verifying and names this erasure.
+
+    Raises RuleBroken when it was erased before or no reason is given.
+    """
+    if not reason.strip():
+        raise RuleBroken("Say why this is erased: the trail keeps the reason.")
+    payload = AuditPayload.objects.select_for_update().filter(entry=entry).first()
+    if payload is None:
+        raise RuleBroken("This entry's payload has been erased already.")
+    # The trigger lets a payload go only after the entry that says so has been written.
+    record("payload_erased", entry, by=by, reason=reason)
+    before_leaving(payload.delete)
+
+
+def actor_for(by: Any) -> AuditActor:
+    """The pseudonym of a Membership, an API key or (None) the system in this clinic, made on first use."""
+    kind = _actor_kind(by)
+    ref_id = by.pk if by is not None else None
+    label = str(by)[:200] if by is not None else "System"
+    actor = AuditActor.objects.filter(kind=kind, ref_id=ref_id).first()
+    if actor is None:
+        made = AuditActor(id=new_id(), kind=kind, ref_id=ref_id, user_id=getattr(by, "user_id", None), label=label)
+        AuditActor.objects.bulk_create([made], ignore_conflicts=True)
+        actor = AuditActor.objects.get(kind=kind, ref_id=ref_id)
+    elif actor.label != label:
+        AuditActor.objects.filter(pk=actor.pk).update(label=label)
+    return actor
+
+
+def header_of(entry: AuditEntry) -> dict[str, Any]:
+    """The hashed part of an entry, by the names of HEADER_FIELDS."""
+    return entry.__dict__
+
+
+def type_name(obj: models.Model | None) -> str:
+    """How the trail names a kind of thing: its model's name, "patient"; the clinic itself is "tenant"."""
+    return obj._meta.model_name if obj is not None else "tenant"
+
+
+def _actor_kind(by: Any) -> str:
+    if by is None:
+        return AuditActor.Kind.SYSTEM
+    return getattr(by, "audit_kind", AuditActor.Kind.MEMBER)

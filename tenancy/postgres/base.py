@@ -1,0 +1,67 @@
+"""The database backend: Django's own, with three differences.
+
+1. A transaction begins with one message, `BEGIN; SET LOCAL app.tenant_id = '…'`
+   (design/performance.md 1.4, rank 10). It is the statement SET LOCAL, never
+   set_config(): Citus forwards only the former.
+2. psycopg itself always stays in autocommit, so nothing but `atomic()` opens a
+   transaction, and a tenant can not outlive one.
+3. bulk_create inserts by VALUES; INSERT … SELECT UNNEST is refused by Citus.
+"""
+
+import uuid
+from collections.abc import Callable
+
+from django.db.backends.postgresql import base
+from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
+from psycopg import errors, pq
+
+
+class DatabaseOperations(PostgresOperations):
+    compiler_module = "django.db.models.sql.compiler"
+
+    def bulk_insert_sql(self, fields, placeholder_rows):
+        rows = ", ".join(f"({', '.join(row)})" for row in placeholder_rows)
+        return f"VALUES {rows}"
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    ops_class = DatabaseOperations
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.tenant_for_next_begin: uuid.UUID | None = None
+        self.before_commit: list[tuple[frozenset, Callable[[], None]]] = []
+
+    def _set_autocommit(self, autocommit):
+        if autocommit:
+            super()._set_autocommit(True)
+            return
+        tenant_id, self.tenant_for_next_begin = self.tenant_for_next_begin, None
+        with self.wrap_database_errors:
+            self._send(begin_statement(tenant_id))
+
+    def set_local_tenant(self, tenant_id: uuid.UUID | None) -> None:
+        """Set (or with None empty) the tenant of the transaction that is open now."""
+        with self.wrap_database_errors:
+            self._send(set_local_statement(tenant_id))
+
+    def savepoint_rollback(self, sid):
+        super().savepoint_rollback(sid)
+        self.before_commit = [entry for entry in self.before_commit if sid not in entry[0]]
+
+    def _send(self, statement: bytes) -> None:
+        connection = self.connection
+        result = connection.pgconn.exec_(statement)
+        if result.status not in {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}:
+            raise errors.error_from_result(result, encoding="utf-8")
+
+
+def begin_statement(tenant_id: uuid.UUID | None) -> bytes:
+    """The message that opens a transaction, with the tenant in it when there is one."""
+    return b"BEGIN" if tenant_id is None else b"BEGIN; " + set_local_statement(tenant_id)
+
+
+def set_local_statement(tenant_id: uuid.UUID | None) -> bytes:
+    """SET LOCAL takes no bind parameter; the value is safe because only a UUID's own text gets in."""
+    value = "" if tenant_id is None else str(uuid.UUID(str(tenant_id)))
+    return f"SET LOCAL app.tenant_id = '{value}'".encode()

@@ -1,0 +1,24 @@
+"""Numbers people say aloud (patient 1042), counted per clinic without gaps."""
+
+from django.db import connection
+
+from .context import current_tenant_id
+from .models import new_id
+
+_NEXT = """
+    INSERT INTO tenants_counter (id, tenant_id, name, value) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (tenant_id, name) DO UPDATE SET value = tenants_counter.value + EXCLUDED.value
+    RETURNING value
+"""
+
+
+def next_number(name: str, *, count: int = 1) -> int:
+    """The next number of a kind in this clinic, or the first of `count` in a row.
+
+    The counter stays locked until the transaction ends, so a rolled back
+    creation gives its number back and nobody gets it twice.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT, [new_id(), current_tenant_id(), name, count])
+        (value,) = cursor.fetchone()
+    return value - count + 1

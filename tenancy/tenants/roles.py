@@ -1,0 +1,113 @@
+"""The three database roles, and the few moments when somebody is not the app role.
+
+owner   owns the tables and runs migrations
+app     LOGIN, NOSUPERUSER, NOBYPASSRLS, owner of nothing: web, worker, beat, tests
+backup  BYPASSRLS, read only: dumps
+
+The superuser is used once, to create them (design/database.md, "Roles").
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from django.apps import apps
+from django.conf import settings
+from django.db import connection
+from psycopg import sql
+
+from .models import TenantModel
+
+DEFAULT_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
+READ_ONLY_TABLES = {"django_migrations"}
+
+
+class RoleNotConfigured(Exception):
+    """The environment does not name the role this needs; the message says which variable to set."""
+
+
+@contextmanager
+def as_role(role: tuple[str, str] | None, variable: str) -> Iterator[None]:
+    """Reconnect the default connection as another role for the length of the block."""
+    if role is None:
+        raise RoleNotConfigured(f"{variable} is not set, and this can not be done as the app role.")
+    if connection.in_atomic_block:
+        raise RuntimeError("The role can not change inside a transaction.")
+    mine = connection.settings_dict
+    before = mine["USER"], mine["PASSWORD"]
+    connection.close()
+    mine["USER"], mine["PASSWORD"] = role
+    try:
+        yield
+    finally:
+        connection.close()
+        mine["USER"], mine["PASSWORD"] = before
+
+
+def as_owner():
+    """Be the owner of the tables: for migrations and grants only."""
+    return as_role(settings.DATABASE_OWNER, "DATABASE_OWNER_URL")
+
+
+def create_roles_and_database(admin_url: str, *, database: str, roles: dict[str, tuple[str, str]]) -> None:
+    """Create or repair the three roles and the database. Safe to repeat.
+
+    `admin_url` is a superuser's address of the cluster; `roles` maps "owner",
+    "app" and "backup" to (name, password). Passwords are set to those given.
+    """
+    attributes = {
+        "owner": "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE",
+        "app": "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB",
+        "backup": "LOGIN NOSUPERUSER BYPASSRLS NOCREATEROLE NOCREATEDB",
+    }
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        for kind, (name, password) in roles.items():
+            exists = admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
+            admin.execute(
+                sql.SQL("{} ROLE {} WITH {} PASSWORD {}").format(
+                    sql.SQL("ALTER" if exists else "CREATE"),
+                    sql.Identifier(name),
+                    sql.SQL(attributes[kind]),
+                    sql.Literal(password),
+                )
+            )
+        owner = sql.Identifier(roles["owner"][0])
+        if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
+            admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), owner))
+    with psycopg.connect(admin_url, autocommit=True, dbname=database) as admin:
+        if admin.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone():
+            admin.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(database), owner))
+        admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+        admin.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        admin.execute(sql.SQL("GRANT ALL ON SCHEMA public TO {}").format(owner))
+        for kind in ("app", "backup"):
+            name = sql.Identifier(roles[kind][0])
+            admin.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), name))
+            admin.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name))
+
+
+def grant_privileges() -> None:
+    """Give app and backup exactly what each table allows. Runs as the owner, after every migration.
+
+    A model says what the app role may do in `app_privileges`; without that it is
+    read and write. Nobody but the owner gets TRUNCATE, REFERENCES or TRIGGER.
+    """
+    app = sql.Identifier(settings.DATABASE_APP[0])
+    declared = {model._meta.db_table: _privileges_of(model) for model in apps.get_models(include_auto_created=True)}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
+        for (table,) in cursor.fetchall():
+            privileges = ("SELECT",) if table in READ_ONLY_TABLES else declared.get(table, DEFAULT_PRIVILEGES)
+            name = sql.Identifier(table)
+            cursor.execute(sql.SQL("REVOKE ALL ON {} FROM PUBLIC, {}").format(name, app))
+            cursor.execute(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(", ".join(privileges)), name, app))
+        cursor.execute(sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {}").format(app))
+        if settings.DATABASE_BACKUP:
+            backup = sql.Identifier(settings.DATABASE_BACKUP[0])
+            cursor.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}").format(backup))
+            cursor.execute(sql.SQL("GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {}").format(backup))
+
+
+def _privileges_of(model) -> tuple[str, ...]:
+    return getattr(model, "app_privileges", TenantModel.app_privileges)
