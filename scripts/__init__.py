@@ -11,3 +11,8 @@ servers.py     PostgreSQL and Redis out of Python packages
 
 class Problem(Exception):
     """Something a person can mend. The text is one sentence for the terminal; the exit code is not 0."""
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says of an error, fit for the end of a sentence."""
+    return (error.strerror or str(error)).lower()

@@ -24,7 +24,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from scripts import Problem, bootstrap
+from scripts import Problem, bootstrap, reason_of
 from scripts.servers import start_postgres, start_process, start_redis
 from scripts.state import State, content_digest, free_megabytes
 from scripts.supervisor import Step, Supervisor, complain, end_leftovers, say, start_group
@@ -55,7 +55,7 @@ def main() -> int:
             complain("the disk is full.")
         else:
             where = f" {error.filename}" if error.filename else ""
-            complain(f"cannot go on:{where} {(error.strerror or str(error)).lower()}.")
+            complain(f"cannot go on:{where} {reason_of(error)}.")
     return 1
 
 
@@ -63,12 +63,15 @@ def start(environ) -> int:
     """Everything from the first check to the last goodbye. Raises Problem or Stopped."""
     stop_on_signals()
     port, host = read_port(environ), environ.get("HOST") or "127.0.0.1"
-    state = State.open(ROOT / (environ.get("STATE_DIR") or ".local"))
-    state.sign_lock(f"process {os.getpid()}, port {port}")
-    end_leftovers(f"CAREWRIGHT_STATE={state.directory}")
-    check_port(host, port)
-    continue_in_environment()
+    with State.open(ROOT / (environ.get("STATE_DIR") or ".local")) as state:
+        state.sign_lock(f"process {os.getpid()}, port {port}")
+        end_leftovers(f"CAREWRIGHT_STATE={state.directory}")
+        check_port(host, port)
+        continue_in_environment()
+        return run_all(environ, state, host, port)
 
+
+def run_all(environ, state: State, host: str, port: int) -> int:
     supervisor = Supervisor()
     try:
         environment = settings_for_children(environ, state, port) | start_servers(environ, state, supervisor)
@@ -112,7 +115,7 @@ def check_port(host: str, port: int) -> None:
                 raise Problem(
                     f"port {port} is in use by another program; choose another: make run PORT={port + 1}."
                 ) from None
-            raise Problem(f"cannot listen on {host}: {(error.strerror or str(error)).lower()}.") from error
+            raise Problem(f"cannot listen on {host}: {reason_of(error)}.") from error
 
 
 def continue_in_environment() -> None:

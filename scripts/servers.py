@@ -47,7 +47,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from scripts import Problem
+from scripts import Problem, reason_of
 
 POSTGRES_MAJOR = "18"
 SOCKET_PATH_LIMIT = 103  # bytes of sun_path, the smaller of Linux (107) and macOS (103)
@@ -167,7 +167,7 @@ def start_postgres(
         socket_dir = socket_directory(directory.parent / "run", ".s.PGSQL.5432", account)
         return _launch_postgres(directory, account, socket_dir, password, fsync=fsync, log=log, detached=detached)
     except OSError as error:
-        raise ServerProblem(f"PostgreSQL cannot use {directory}: {_reason(error)}.") from error
+        raise ServerProblem(f"PostgreSQL cannot use {directory}: {reason_of(error)}.") from error
 
 
 def running_postgres(directory: Path | str, secrets_file: Path | str | None = None) -> Postgres | None:
@@ -319,7 +319,7 @@ def start_redis(directory: Path | str, *, log: Path | str | None = None, detache
         )
         (directory / "redis.pid").write_text(f"{process.pid}\n{socket_path}\n")
     except OSError as error:
-        raise ServerProblem(f"Redis cannot use {directory}: {_reason(error)}.") from error
+        raise ServerProblem(f"Redis cannot use {directory}: {reason_of(error)}.") from error
     server = Redis(directory, process.pid, process, socket_path=socket_path)
     if not _becomes_ready(server, partial(_redis_answers, socket_path)):
         server.stop()
@@ -569,10 +569,6 @@ def _last_complaint(text: str) -> str:
             if any(word in line for word in words):
                 return re.sub(r"^.*?(FATAL|PANIC|ERROR|error): +|^\d+:\w .*? [#*.-] ", "", line).rstrip(".")
     return "it ended without a word"
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
 
 
 # --- Command line ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from scripts import Problem
+from scripts import Problem, reason_of
 from scripts.servers import read_secrets, write_secrets
 
 MARKER = "carewright-state"
@@ -20,12 +20,18 @@ LOG_LIMIT_BYTES = 10_000_000
 
 
 class State:
-    """An opened state directory. Nobody else can open it until this process ends."""
+    """An opened state directory, a context manager. Nobody else can open it until it is closed or this process ends."""
 
-    def __init__(self, directory: Path, lock, is_new: bool):
+    def __init__(self, directory: Path, lock: int, is_new: bool):
         self.directory = directory
         self.is_new = is_new
         self._lock = lock
+
+    def __enter__(self) -> "State":
+        return self
+
+    def __exit__(self, *error) -> None:
+        os.close(self._lock)
 
     @classmethod
     def open(cls, directory: Path) -> "State":
@@ -33,19 +39,32 @@ class State:
         directory = directory.absolute()
         try:
             is_new = cls._make(directory)
-            lock = cls._take_lock(directory)
-            (directory / MARKER).write_text("The state of one Carewright installation; see docs/operations.md.\n")
-            for name in ("logs", "run", "files"):
-                (directory / name).mkdir(mode=0o700, exist_ok=True)
+            state = cls(directory, cls._take_lock(directory), is_new)
         except OSError as error:
-            raise Problem(f"STATE_DIR={directory} cannot be used: {(error.strerror or str(error)).lower()}.") from error
-        _check_disk(directory, DISK_NEEDED_NEW_MB if is_new else DISK_NEEDED_MB)
-        return cls(directory, lock, is_new)
+            raise Problem(f"STATE_DIR={directory} cannot be used: {reason_of(error)}.") from error
+        try:
+            state._furnish()
+        except BaseException:
+            state.__exit__()
+            raise
+        return state
+
+    def _furnish(self) -> None:
+        free, needed = free_megabytes(self.directory), DISK_NEEDED_NEW_MB if self.is_new else DISK_NEEDED_MB
+        if free < needed:
+            raise Problem(f"the disk of STATE_DIR={self.directory} is full: {free} MB free, {needed} MB needed.")
+        try:
+            (self / MARKER).write_text("The state of one Carewright installation; see docs/operations.md.\n")
+            for name in ("logs", "run", "files"):
+                (self / name).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise Problem(f"STATE_DIR={self.directory} cannot be used: {reason_of(error)}.") from error
 
     @staticmethod
     def _make(directory: Path) -> bool:
-        if directory.exists() and not directory.is_dir():
-            raise Problem(f"STATE_DIR={directory} is a file, not a directory.")
+        for path in (directory, *directory.parents):
+            if path.exists() and not path.is_dir():
+                raise Problem(f"STATE_DIR={directory} cannot be: {path} is a file, not a directory.")
         if not directory.exists():
             directory.parent.mkdir(parents=True, exist_ok=True)
             # Started by root, PostgreSQL runs as somebody else and has to pass, though not to look.
@@ -57,21 +76,20 @@ class State:
         return MARKER not in entries or not (directory / "secrets").exists()
 
     @staticmethod
-    def _take_lock(directory: Path):
-        lock = open(directory / "lock", "a+")  # noqa: SIM115  kept open: closing it gives the lock back
+    def _take_lock(directory: Path) -> int:
+        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            lock.seek(0)
-            raise Problem(f"Carewright already runs from STATE_DIR={directory} ({lock.read().strip()}).") from None
+            holder = os.read(lock, 200).decode(errors="replace").strip()
+            os.close(lock)
+            raise Problem(f"Carewright already runs from STATE_DIR={directory} ({holder}).") from None
         return lock
 
     def sign_lock(self, text: str) -> None:
         """What a second start is told about this one."""
-        self._lock.seek(0)
-        self._lock.truncate()
-        self._lock.write(text + "\n")
-        self._lock.flush()
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, text.encode(), 0)
 
     def __truediv__(self, name: str) -> Path:
         return self.directory / name
@@ -137,9 +155,3 @@ def content_digest(root: Path, names: list[str]) -> str:
 
 def free_megabytes(directory: Path) -> int:
     return shutil.disk_usage(directory).free // 1_000_000
-
-
-def _check_disk(directory: Path, needed: int) -> None:
-    free = free_megabytes(directory)
-    if free < needed:
-        raise Problem(f"the disk of STATE_DIR={directory} is full: {free} MB free, {needed} MB needed.")

@@ -1,0 +1,151 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from scripts import Problem
+from scripts.servers import ServerProblem
+from scripts.supervisor import RESTARTS_ALLOWED, Kept, Supervisor, end_leftovers, start_group
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+# A leader with a child, as the web server is, and a number to find the child by.
+FAMILY = [
+    sys.executable,
+    "-c",
+    "import subprocess, sys; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); child.wait()",
+]
+
+
+@pytest.fixture
+def supervisor():
+    made = Supervisor()
+    yield made
+    made.stop()
+
+
+def starter(tmp_path, command=SLEEP):
+    return lambda: start_group(command, log=tmp_path / "log", environment=dict(os.environ), directory=tmp_path)
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_for(condition, seconds=5):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def test_watch_once_starts_again_what_was_killed(supervisor, tmp_path, capsys):
+    first = supervisor.add("web", starter(tmp_path))
+    os.kill(first.pid, signal.SIGKILL)
+    wait_for(lambda: not first.is_running())
+
+    supervisor.watch_once(time.monotonic())
+
+    assert supervisor.kept[0].running.pid != first.pid
+    assert supervisor.kept[0].running.is_running()
+    assert capsys.readouterr().err == "carewright: web ended, starting it again.\n"
+
+
+def test_watch_once_ends_the_children_of_a_killed_leader(supervisor, tmp_path):
+    group = supervisor.add("web", starter(tmp_path, FAMILY))
+    wait_for(lambda: (tmp_path / "log").read_text().strip())
+    child = int((tmp_path / "log").read_text())
+    os.kill(group.pid, signal.SIGKILL)
+    wait_for(lambda: not group.is_running())
+
+    supervisor.watch_once(time.monotonic())
+
+    wait_for(lambda: not is_alive(child))
+
+
+def test_watch_once_waits_longer_each_time_and_gives_up(tmp_path):
+    class Dead:
+        def is_running(self):
+            return False
+
+        def stop(self):
+            pass
+
+    supervisor = Supervisor()
+    supervisor.kept = [Kept("worker", Dead, Dead())]
+    waits, now = [], 1000.0
+    with pytest.raises(Problem, match="worker ended 7 times in 120 seconds; see its log"):
+        for _ in range(RESTARTS_ALLOWED + 1):
+            supervisor.watch_once(now)
+            waits.append(supervisor.kept[0].start_at - now)
+            now = supervisor.kept[0].start_at
+            supervisor.watch_once(now)
+
+    assert waits == [0, 0.5, 1, 2, 4, 8]
+
+
+def test_watch_once_forgets_deaths_of_long_ago():
+    class Dead:
+        def is_running(self):
+            return False
+
+        def stop(self):
+            pass
+
+    supervisor = Supervisor()
+    supervisor.kept = [Kept("worker", Dead, Dead())]
+
+    for hour in range(20):
+        supervisor.watch_once(hour * 3600.0)
+
+    assert len(supervisor.kept[0].deaths) == 1
+
+
+def test_watch_once_tries_again_when_a_server_does_not_start(supervisor, capsys):
+    def start():
+        raise ServerProblem("The data are broken.")
+
+    supervisor.kept = [Kept("postgres", start)]
+
+    supervisor.watch_once(1000.0)
+
+    assert capsys.readouterr().err.startswith("carewright: The data are broken.\n")
+    assert supervisor.kept[0].deaths == [1000.0]
+
+
+def test_stop_ends_everything_even_what_does_not_want_to(tmp_path, monkeypatch):
+    monkeypatch.setattr("scripts.supervisor.STOP_SECONDS", 0.5)
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    )
+    supervisor = Supervisor()
+    easy = supervisor.add("easy", starter(tmp_path))
+    hard = supervisor.add("hard", starter(tmp_path, [sys.executable, "-c", stubborn]))
+    wait_for(lambda: (tmp_path / "log").read_text().strip())
+
+    started = time.monotonic()
+    supervisor.stop()
+
+    assert not easy.is_running()
+    assert not hard.is_running()
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_end_leftovers_ends_marked_processes_only():
+    marked = subprocess.Popen(["sleep", "60"], env=os.environ | {"CAREWRIGHT_STATE": "/a/state"})
+    other = subprocess.Popen(["sleep", "60"], env=os.environ | {"CAREWRIGHT_STATE": "/a/state-too"})
+
+    end_leftovers("CAREWRIGHT_STATE=/a/state")
+
+    assert marked.wait(5) == -signal.SIGKILL
+    assert other.poll() is None
+    other.kill()
+    other.wait()
