@@ -1,0 +1,141 @@
+"""Rate limits: django-ratelimit on Redis, with its two sharp edges taken off (decision X24).
+
+It lets Redis errors through as a 500, and it has no word for "when again".
+Here a `Limit` says what happens without Redis, and a `Usage` says how long to
+wait. Windows are fixed and shifted per key (django-ratelimit adds a jitter by
+CRC), so not everybody is let in again at the same second.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+from django.conf import settings
+from django.core.cache import caches
+from django_ratelimit import core
+from prometheus_client import Counter
+from redis.exceptions import RedisError
+from rest_framework.throttling import BaseThrottle
+
+from .addresses import client_address
+from .refusals import LimiterUnavailable
+
+__all__ = ["Limit", "LimiterUnavailable", "RedisThrottle", "Usage", "client_address"]
+
+log = structlog.get_logger(__name__)
+FAILURES = Counter("carewright_limiter_failures_total", "Times a rate limit could not be counted", ["group"])
+# After a failure nobody asks Redis again for this long: a hanging one would cost every request its time-out.
+PAUSE_SECONDS = 2.0
+PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_paused_until: dict[str, float] = {}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one key has used. `retry_after` is in whole seconds until the window ends, at least 1."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    retry_after: int
+    counted: bool = True
+
+
+@dataclass(frozen=True)
+class Limit:
+    """So many in such a time, per key: `Limit("login", "5/15m", fail="closed")`.
+
+    `fail="open"` lets requests pass and raises an alarm when Redis is away;
+    `"closed"` raises LimiterUnavailable (503). RATE_LIMIT_SCALE multiplies
+    every limit, for benchmarks. Keys are hashed before they reach Redis.
+    """
+
+    group: str
+    rate: str
+    fail: Literal["open", "closed"] = "open"
+
+    @property
+    def count(self) -> int:
+        return max(1, int(int(self.rate.partition("/")[0]) * settings.RATE_LIMIT_SCALE))
+
+    @property
+    def seconds(self) -> int:
+        period = self.rate.partition("/")[2]
+        return int(period[:-1] or 1) * PERIODS[period[-1]]
+
+    def hit(self, key: str) -> Usage:
+        """Count one more for this key, atomically, and say whether it was within the limit."""
+        return self._use(key, increment=True)
+
+    def peek(self, key: str) -> Usage:
+        """What `hit` would say, without counting."""
+        return self._use(key, increment=False)
+
+    def reset(self, key: str) -> None:
+        """Start this key afresh, for instance after a right password. Without Redis there is nothing to reset."""
+        window = core._get_window(key, self.seconds)
+        stored = core._make_cache_key(self.group, window, (self.count, self.seconds), key, core.ALL)
+        try:
+            caches[settings.RATELIMIT_USE_CACHE].delete(stored)
+        except (RedisError, OSError) as error:
+            self._fail(error)
+
+    def _use(self, key: str, *, increment: bool) -> Usage:
+        if time.monotonic() < _paused_until.get(_server(), 0):
+            return self._without_redis()
+        try:
+            usage = core.get_usage(
+                None,
+                group=self.group,
+                key=lambda _group, _request: key,
+                rate=(self.count, self.seconds),
+                increment=increment,
+            )
+        except (RedisError, OSError) as error:
+            self._fail(error)
+            return self._without_redis()
+        if usage is None:
+            return Usage(True, self.count, self.count, 1, counted=False)
+        if usage["time_left"] < 0:
+            return self._without_redis()
+        used = usage["count"] + (0 if increment else 1)
+        # The second that django-ratelimit calls the window's end still belongs to the window.
+        return Usage(used <= self.count, self.count, max(0, self.count - used), usage["time_left"] + 1)
+
+    def _fail(self, error: Exception) -> None:
+        FAILURES.labels(self.group).inc()
+        log.error("rate_limits_unavailable", group=self.group, error=type(error).__name__, answer=self.fail)
+        _paused_until[_server()] = time.monotonic() + PAUSE_SECONDS
+
+    def _without_redis(self) -> Usage:
+        if self.fail == "closed":
+            raise LimiterUnavailable()
+        return Usage(True, self.count, self.count, 1, counted=False)
+
+
+def _server() -> str:
+    return str(settings.CACHES[settings.RATELIMIT_USE_CACHE].get("LOCATION"))
+
+
+class RedisThrottle(BaseThrottle):
+    """A DRF throttle on a Limit. Subclasses set `limit` and say whose request it is; None means uncounted."""
+
+    limit: Limit
+    usage: Usage | None = None
+
+    def key_for(self, request) -> str | None:
+        raise NotImplementedError
+
+    def allow_request(self, request, view):
+        key = self.key_for(request)
+        if key is None:
+            return True
+        self.usage = self.limit.hit(key)
+        if not self.usage.allowed:
+            # For the RateLimit headers of the answer (config.errors).
+            request._request.limit_reached = self.limit, self.usage
+        return self.usage.allowed
+
+    def wait(self):
+        return self.usage.retry_after if self.usage else None

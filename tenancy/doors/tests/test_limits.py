@@ -1,0 +1,192 @@
+import threading
+import time
+import uuid
+
+import pytest
+import structlog
+from django.conf import settings as django_settings
+from django.core.cache import caches
+from django.test import RequestFactory
+from rest_framework.request import Request
+
+from tenancy.doors import limits
+from tenancy.doors.limits import Limit, LimiterUnavailable, RedisThrottle
+
+
+@pytest.fixture(autouse=True)
+def ordinary_scale(settings):
+    settings.RATE_LIMIT_SCALE = 1
+
+
+@pytest.fixture
+def key():
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def without_redis(settings):
+    """A Redis that refuses connections; the real one is back afterwards, for other tests too."""
+    dead = {**django_settings.CACHES["default"], "LOCATION": f"redis://127.0.0.1:1/{uuid.uuid4().int % 15}"}
+    settings.CACHES = {"default": dead}
+    limits._paused_until.clear()
+    yield
+    limits._paused_until.clear()
+
+
+FIVE = Limit("test-five", "5/15m")
+SHUT = Limit("test-shut", "5/15m", fail="closed")
+
+
+def test_hit_lets_exactly_the_limit_pass(key):
+    assert [FIVE.hit(key).allowed for _ in range(7)] == [True] * 5 + [False] * 2
+
+
+def test_hit_says_what_is_left_and_when_the_window_ends(key):
+    first = FIVE.hit(key)
+
+    assert (first.limit, first.remaining) == (5, 4)
+    assert 1 <= first.retry_after <= 900
+
+
+def test_retry_after_is_exact_to_the_second(key, time_machine):
+    limit = Limit("test-exact", "1/1m")
+    now = int(time.time()) + 1_000
+    time_machine.move_to(now, tick=False)
+    limit.hit(key)
+    wait = limit.hit(key).retry_after
+
+    time_machine.move_to(now + wait - 1, tick=False)
+    last_second = limit.peek(key)
+    time_machine.move_to(now + wait, tick=False)
+
+    assert (last_second.allowed, last_second.retry_after) == (False, 1)
+    assert limit.peek(key).allowed
+
+
+def test_keys_and_groups_count_apart(key):
+    for _ in range(6):
+        FIVE.hit(key)
+
+    assert FIVE.hit(key + "x").allowed
+    assert Limit("test-other", "5/15m").hit(key).allowed
+
+
+def test_peek_counts_nothing(key):
+    for _ in range(9):
+        assert FIVE.peek(key).allowed
+    for _ in range(5):
+        FIVE.hit(key)
+
+    assert not FIVE.peek(key).allowed
+
+
+def test_reset_starts_afresh(key):
+    for _ in range(6):
+        FIVE.hit(key)
+
+    FIVE.reset(key)
+
+    assert FIVE.hit(key).remaining == 4
+
+
+def test_scale_multiplies_every_limit(key, settings):
+    settings.RATE_LIMIT_SCALE = 2
+    assert [FIVE.hit(key).allowed for _ in range(11)] == [True] * 10 + [False]
+
+    settings.RATE_LIMIT_SCALE = 0.01
+    assert FIVE.count == 1
+
+
+def test_hit_is_exact_under_parallel_calls(key):
+    allowed = []
+    gate = threading.Barrier(8)
+
+    def try_often():
+        gate.wait()
+        allowed.extend(FIVE.hit(key).allowed for _ in range(5))
+        caches.close_all()
+
+    threads = [threading.Thread(target=try_often) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert allowed.count(True) == 5
+
+
+def test_no_key_reaches_redis_in_clear():
+    FIVE.hit("zoraida@example.org")
+
+    stored = caches["default"]._cache.get_client().keys("*")
+
+    assert stored
+    assert not [name for name in stored if b"zoraida" in name]
+
+
+def test_an_open_limit_passes_without_redis_and_raises_an_alarm(key, without_redis):
+    before = limits.FAILURES.labels("test-five")._value.get()
+
+    with structlog.testing.capture_logs() as logs:
+        usage = FIVE.hit(key)
+
+    assert (usage.allowed, usage.counted) == (True, False)
+    assert logs == [
+        {
+            "event": "rate_limits_unavailable",
+            "log_level": "error",
+            "group": "test-five",
+            "error": "ConnectionError",
+            "answer": "open",
+        }
+    ]
+    assert limits.FAILURES.labels("test-five")._value.get() == before + 1
+
+
+@pytest.mark.parametrize("method", ["hit", "peek"])
+def test_a_closed_limit_refuses_without_redis(key, without_redis, method):
+    for _ in range(2):
+        with pytest.raises(LimiterUnavailable):
+            getattr(SHUT, method)(key)
+
+
+def test_without_redis_only_the_first_request_waits_for_it(key, without_redis):
+    FIVE.hit(key)
+    started = time.perf_counter()
+
+    for _ in range(100):
+        FIVE.hit(key)
+
+    assert time.perf_counter() - started < 0.05
+
+
+def test_a_limit_counts_again_when_redis_is_back(key, without_redis, settings):
+    FIVE.hit(key)
+    limits._paused_until.clear()
+    settings.CACHES = django_settings.CACHES | {
+        "default": {**settings.CACHES["default"], "LOCATION": django_settings.REDIS_URL}
+    }
+
+    assert FIVE.hit(key).counted
+
+
+class OneThrottle(RedisThrottle):
+    limit = Limit("test-throttle", "2/m")
+
+    def key_for(self, request):
+        return request.headers.get("X-Key")
+
+
+def test_throttle_refuses_and_says_how_long_to_wait(key):
+    request = Request(RequestFactory().get("/", headers={"X-Key": key}))
+    throttle = OneThrottle()
+
+    assert [throttle.allow_request(request, None) for _ in range(3)] == [True, True, False]
+    assert 1 <= throttle.wait() <= 60
+    assert request._request.limit_reached[0] is OneThrottle.limit
+
+
+def test_throttle_counts_nobody_without_a_key():
+    throttle = OneThrottle()
+
+    assert all(throttle.allow_request(Request(RequestFactory().get("/")), None) for _ in range(5))
