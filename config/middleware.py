@@ -1,0 +1,130 @@
+"""The outermost layers: an id and a log line for every request, health probes, and headers on every answer."""
+
+import re
+import time
+import uuid
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import structlog
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from tenancy.doors.addresses import client_address
+
+from . import metrics
+from .errors import Problem, not_found, respond
+from .health import PROBES
+from .logs import write_access
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+PERMISSIONS_POLICY = ", ".join(
+    f"{feature}=()"
+    for feature in (
+        "accelerometer", "browsing-topics", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer",
+        "microphone", "midi", "payment", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking",
+    )
+)  # fmt: skip
+
+
+class RequestLogMiddleware:
+    """Names the request, and writes one line about it when it is answered.
+
+    A caller's `X-Request-ID` is kept when it is plain, else replaced; the
+    answer carries it, error answers repeat it as `trace_id`. The line holds
+    the route as a pattern, never the address that was asked for.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        started = time.perf_counter()
+        sent = request.META.get("HTTP_X_REQUEST_ID", "")
+        request.request_id = sent if REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request.request_id, ip=client_address(request))
+        with metrics.IN_FLIGHT.track_inprogress():
+            response = self.get_response(request)
+        response["X-Request-ID"] = request.request_id
+        self._write(request, response, time.perf_counter() - started)
+        structlog.contextvars.clear_contextvars()
+        return response
+
+    def _write(self, request, response, seconds):
+        route = route_of(request)
+        metrics.observe(request.method, route, response.status_code, seconds)
+        if request.path_info.rstrip("/") in PROBES:
+            return
+        bound = structlog.contextvars.get_contextvars()
+        member, tenant = getattr(request, "member", None), getattr(request, "tenant", None)
+        write_access(
+            {
+                "timestamp": datetime.now(UTC),
+                "event": "request",
+                "level": "info",
+                "request_id": request.request_id,
+                "method": request.method if request.method in metrics.METHODS else "OTHER",
+                "route": route,
+                "status": response.status_code,
+                "ms": round(seconds * 1000, 1),
+                "tenant_id": str(tenant.pk) if tenant else bound.get("tenant_id"),
+                "actor_id": str(member.pk) if member else bound.get("actor_id"),
+            }
+        )
+
+
+def route_of(request) -> str:
+    """The pattern that answered, such as `/api/patients/{pk}`; probes by their own name, the rest `unmatched`."""
+    if request.resolver_match is not None:
+        return pattern_name(request.resolver_match.route)
+    path = request.path_info.rstrip("/")
+    if path in PROBES:
+        return path
+    return "/static" if path.startswith(settings.STATIC_URL.rstrip("/")) else "unmatched"
+
+
+@lru_cache(maxsize=2048)
+def pattern_name(route: str) -> str:
+    """A URL pattern in readable form: groups and converters become `{name}`, the optional slash goes."""
+    named = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", r"{\1}", route)
+    named = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", named)
+    return "/" + re.sub(r"/\?$|[\^$\\]", "", named.removesuffix("$")).strip("/")
+
+
+class HealthMiddleware:
+    """Answers the probes of `config.health` before hosts, sessions or the database are looked at."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        probe = PROBES.get(request.path_info.rstrip("/") if request.path_info.count("/") < 4 else "")
+        if probe is None or request.path_info.endswith("//"):
+            return self.get_response(request)
+        if request.method not in {"GET", "HEAD"}:
+            return respond(request, Problem(405, "method_not_allowed", _("Only GET and HEAD."), {"Allow": "GET, HEAD"}))
+        return probe(request) or respond(request, not_found(None))
+
+
+class SecurityHeadersMiddleware:
+    """Headers that Django and django-csp do not set; see docs/architecture.md and security.md CF-01.
+
+    `Cache-Control: no-store` on everything but static files, so that the back
+    button after signing out shows nothing; a view may only loosen it for
+    documents that are public (`response.is_public_document = True`).
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        response["Permissions-Policy"] = PERMISSIONS_POLICY
+        response["Cross-Origin-Resource-Policy"] = "same-origin"
+        if not request.path_info.startswith(settings.STATIC_URL) and not getattr(response, "is_public_document", False):
+            response["Cache-Control"] = "no-store"
+        if request.path_info.startswith("/admin/"):
+            # The stock admin's forms carry two style attributes (design/libraries.md, pitfall 9).
+            response._csp_update = {"style-src": ["'unsafe-inline'"]}
+        return response
