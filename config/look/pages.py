@@ -35,7 +35,8 @@ def sample_page(request, name):
     _refuse_outsiders(request)
     if name not in SAMPLE_PAGES:
         raise Http404
-    return render(request, f"look/page_{name}.html", samples.build_samples())
+    shown = samples.build_samples(request.GET.get("q", ""))
+    return render(request, "look/_people.html" if request.htmx else f"look/page_{name}.html", shown)
 
 
 def _refuse_outsiders(request):

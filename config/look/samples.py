@@ -61,13 +61,14 @@ PEOPLE = [
 ]
 
 
-def build_samples() -> dict:
-    """Everything the sample templates read."""
-    people = [_person(index, *words) for index, words in enumerate(PEOPLE)]
+def build_samples(search: str = "") -> dict:
+    """Everything the sample templates read; `search` narrows the people as a list page does."""
+    everybody = [_person(index, *words) for index, words in enumerate(PEOPLE)]
+    people = [one for one in everybody if search.lower() in f"{one.family_name} {one.given_name}".lower()]
     now = datetime(2026, 11, 21, 14, 51, tzinfo=UTC)
     return {
         "people": people,
-        "person": people[0],
+        "person": everybody[0],
         "now": now,
         "page": Paginator(range(412), 20).page(3),
         "form": SampleForm(initial={"first_name": "Aurelia", "birth_date": date(1978, 3, 14)}),
@@ -80,7 +81,7 @@ def build_samples() -> dict:
                 "number": f"CC {person.number}",
                 "note": "Same birth date, similar name",
             }
-            for person in people[:2]
+            for person in everybody[:2]
         ],
         "numbers": [{"label": "CC", "value": "1.020.345.678"}],
         "allergies": ["Penicillin", "Latex"],

@@ -138,6 +138,14 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) for (const form of document.querySelectorAll("form[data-busy]")) setBusy(form, false);
 });
 
+// Filters carry along what stands in the search by now, not what stood there when the page came.
+document.addEventListener("formdata", (event) => {
+  const words = $("#search-words")?.value;
+  if (words === undefined || !event.target.dataset.keep?.split(" ").includes("q")) return;
+  if (words) event.formData.set("q", words);
+  else event.formData.delete("q");
+});
+
 // --- A refused form: focus goes to the box that says why -------------------------------------------------------------
 
 function showErrors(root) {

@@ -201,7 +201,7 @@ def filter_bar(context, content, keep="", id="filters"):
     request = _request(context)
     query = request.GET if request else {}
     kept = [(key, query[key]) for key in keep.split() if query.get(key)]
-    return _component(context, "components/filter_bar.html", {"content": content, "kept": kept, "id": id})
+    return _component(context, "components/filter_bar.html", {"content": content, "kept": kept, "keep": keep, "id": id})
 
 
 def _component(context, template_name, values):

@@ -15,8 +15,9 @@ from config.look import context, pages
 from config.look.htmx import HTMX_CONFIG
 
 
-def ask(address="/look/", *, may=lambda permission: True, user=None):
+def ask(address="/look/", *, may=lambda permission: True, user=None, htmx=False):
     request = RequestFactory().get(address)
+    request.htmx = htmx
     request.tenant = SimpleNamespace(name="Riverside <Clinic>", time_zone="America/Bogota", country="CO")
     request.member = SimpleNamespace(display_name="Marta & Co", may=may) if may else None
     request.user = user or SimpleNamespace(is_staff=False, is_active=True, is_anonymous=True)
@@ -40,6 +41,17 @@ def test_sample_pages_are_made_of_components_alone(settings, name):
     settings.DEMO = True
 
     assert "<h1>" in pages.sample_page(ask(), name).content.decode()
+
+
+def test_sample_list_sends_the_results_alone_to_htmx(settings):
+    settings.DEMO = True
+
+    part = pages.sample_page(ask("/look/sample/list/?q=aurelio", htmx=True), "list").content.decode()
+
+    assert "<h1>" not in part
+    assert 'data-announce="1 patient"' in part
+    assert "Restrepo".upper() in part
+    assert "DE LA HOZ" not in part
 
 
 def test_gallery_is_not_there_for_strangers_of_a_real_clinic(settings):
@@ -89,12 +101,19 @@ def test_destinations_have_keys_of_their_own():
     assert len(keys) == len(set(keys))
 
 
-@pytest.mark.parametrize("name", ["400", "403", "404", "409", "429", "csrf"])
+@pytest.mark.parametrize("name", ["400", "403", "404", "409", "429"])
 def test_error_pages_need_neither_member_nor_clinic(name):
     page = render_to_string(f"errors/{name}.html", request=RequestFactory().get("/nowhere/"))
 
     assert "<h1>" in page
     assert "Back to the start" in page
+
+
+def test_error_page_403_of_an_old_form_says_send_it_again():
+    page = render_to_string("errors/403.html", {"code": "csrf_failed"}, RequestFactory().get("/"))
+
+    assert "Please send it again" in page
+    assert "Your role" not in page
 
 
 def test_error_page_500_needs_nothing_at_all():

@@ -97,6 +97,8 @@ BRAND = {"Carewright"}
 NEVER_READ = {"kbd", "code", "script"}
 SPOKEN = {"aria-label", "aria-description", "title", "placeholder", "alt", "data-label", "data-announce"}
 MARKED = re.compile(r"\{%\s*blocktranslate\b.*?\{%\s*endblocktranslate\s*%\}", re.DOTALL)
+# Blocks that stand inside an element, such as the hx-* of the search.
+ATTRIBUTES = re.compile(r"\{%\s*block (\w+_attributes)\s*%\}.*?\{%\s*endblock(?: \1)?\s*%\}", re.DOTALL)
 # Arguments of components and tags that end up as visible words.
 WORD_ARGUMENT = re.compile(
     r"\b(?:label|title|text|heading|help|legend|here|blank|state|lead)=(?P<quote>[\"'])(?P<words>[^\"']*[^\W\d_][^\"']*)(?P=quote)"
@@ -129,7 +131,7 @@ class WordReader(HTMLParser):
 
 def list_unmarked_words(source: str) -> list[str]:
     """Visible words of a template that gettext would never see."""
-    source = MARKED.sub("", source)
+    source = ATTRIBUTES.sub("", MARKED.sub("", source))
     found = [match["words"] for tag in WORD_TAGS.findall(source) for match in WORD_ARGUMENT.finditer(tag)]
     found += [match["words"] for match in FALLBACK.finditer(source)]
     reader = WordReader()
