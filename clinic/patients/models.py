@@ -1,6 +1,7 @@
 """The patient, and what hangs on it."""
 
 import pghistory
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -102,7 +103,7 @@ class Patient(TenantModel):
     )
 
     title = models.CharField(_("title"), max_length=40, blank=True)
-    first_name = models.CharField(_("first name"), max_length=120)
+    first_name = models.CharField(_("first name"), max_length=120, blank=True)
     second_name = models.CharField(_("other given names"), max_length=120, blank=True)
     first_last_name = models.CharField(_("first family name"), max_length=120, blank=True)
     second_last_name = models.CharField(_("second family name"), max_length=120, blank=True)
@@ -183,6 +184,27 @@ class Patient(TenantModel):
 
     def __str__(self):
         return self.name
+
+    def clean(self):
+        """Facts about one row. Raises ValidationError by field (texts of Secre 5.2 where it gives one)."""
+        problems = {}
+        today = timezone.localdate()
+        if not (self.first_name or self.first_last_name):
+            problems["first_name"] = _("Give at least one name.")
+        if self.birth_date and self.birth_date > today:
+            problems["birth_date"] = _("Birth date cannot be in the future")
+        elif self.birth_date and self.birth_date.year < today.year - 150:
+            problems["birth_date"] = _("Birth date is too old (more than 150 years)")
+        if self.died_on and self.died_on > today:
+            problems["died_on"] = _("The day of death cannot be in the future")
+        elif self.died_on and self.birth_date and self.died_on < self.birth_date:
+            problems["died_on"] = _("The day of death cannot be before the birth date")
+        if self.document_number and not self.document_type_id:
+            problems["document_type"] = _("Say what kind of document this number is on.")
+        if self.allergies and self.allergy_status == self.AllergyStatus.NONE_KNOWN:
+            problems["allergies"] = _("This says both that there are allergies and that none are known.")
+        if problems:
+            raise ValidationError(problems)
 
     @property
     def name_parts(self) -> Name:

@@ -90,3 +90,9 @@ def _described(entry: AuditEntry, actor: AuditActor | None, body: str | None) ->
 
 def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min), timezone.get_default_timezone())
+
+
+def list_reads_by(member):
+    """What this member opened, newest first."""
+    actors = AuditActor.objects.filter(kind=AuditActor.Kind.MEMBER, ref_id=member.pk).values("id")
+    return AuditRead.objects.filter(actor_ref__in=actors).order_by("-at", "-id")

@@ -1,0 +1,227 @@
+"""Reading patients, always as somebody (`by`): what they may not see is not there."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import SequenceMatcher
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.http import Http404
+
+from accounts.users.models import Membership
+from clinic.names import words_of
+from tenancy.audit import selectors as audit_selectors
+from tenancy.audit.models import AuditRead
+
+from .models import Consent, CustomField, Patient, PatientIdentifier, PatientVersion
+from .search import find_patient_ids, read_query
+
+MOST_FOUND = 200
+TRACKED = [
+    field.name
+    for field in Patient._meta.concrete_fields
+    if field.editable and field.name not in {"custom_fields", "user"}
+]
+"""Fields of a patient that people fill in and compare, in the order of the form."""
+
+
+def list_patients(*, by: Membership, search: str = "", include_archived: bool = False):
+    """Patients the caller may see, as a queryset with lookups joined; unsorted, the door decides.
+
+    `search` takes name parts in any order, document or patient number, the
+    end of a phone number, an e-mail address, a birth date. It finds at most
+    200; a search that finds that many wants one more word.
+    """
+    patients = Patient.objects.visible_to(by).with_lookups()
+    if not include_archived:
+        patients = patients.present()
+    asked = read_query(search) if search else None
+    if asked is None:
+        return patients
+    if asked.is_empty:
+        return patients.none()
+    if asked.born_on:
+        patients = patients.filter(birth_date=asked.born_on)
+    if asked.words:
+        patients = patients.filter(id__in=find_patient_ids(asked.words, limit=MOST_FOUND))
+    return patients
+
+
+def get_patient(patient_id: UUID | str, *, by: Membership) -> Patient:
+    """One patient, archived or not. Raises Http404 for what is not there, not ours, or not theirs to see."""
+    patient = Patient.objects.visible_to(by).with_lookups().filter(pk=patient_id).first()
+    if patient is None:
+        raise Http404
+    return patient
+
+
+def list_identifiers(patient: Patient) -> list[PatientIdentifier]:
+    """Further numbers this patient is known by."""
+    return list(patient.identifiers.order_by("kind", "value"))
+
+
+def list_consents(patient: Patient) -> list[Consent]:
+    """What was agreed to and when, newest first."""
+    return list(patient.consents.select_related("recorded_by__user").order_by("-recorded_at", "-id"))
+
+
+def list_custom_fields() -> list[CustomField]:
+    """The fields this clinic has added and still uses, in their order."""
+    return list(CustomField.objects.filter(is_active=True))
+
+
+@dataclass(frozen=True)
+class PossibleDuplicate:
+    """A patient who may be the one being registered, and why we think so (`reasons`: codes)."""
+
+    patient: Patient
+    reasons: tuple[str, ...]
+
+
+def find_possible_duplicates(candidate: Patient, *, by: Membership) -> list[PossibleDuplicate]:
+    """Up to five patients who may be the same person as one who is not saved yet (wish 19).
+
+    Same document; same e-mail or phone with a similar name; same birth date with
+    a similar name; the same whole name where the birth date does not contradict.
+    """
+    known = Patient.objects.visible_to(by).with_lookups().exclude(pk=candidate.pk)
+    near = Q(sort_name=candidate.sort_name)
+    if candidate.birth_date:
+        near |= Q(birth_date=candidate.birth_date)
+    if candidate.document_key:
+        near |= Q(document_key=candidate.document_key)
+    contacts = [value for value in (candidate.email, candidate.phone, candidate.cell_phone) if value]
+    same_contact = {pk for value in contacts for pk in find_patient_ids(read_query(value).words, limit=20)}
+    near |= Q(id__in=same_contact)
+    found = []
+    for patient in known.filter(near)[:MOST_FOUND]:
+        if reasons := _why_alike(candidate, patient, same_contact):
+            found.append(PossibleDuplicate(patient, reasons))
+    return sorted(found, key=lambda duplicate: -len(duplicate.reasons))[:5]
+
+
+def _why_alike(candidate: Patient, patient: Patient, same_contact: set[UUID]) -> tuple[str, ...]:
+    alike = _similarity(candidate, patient)
+    reasons = []
+    if candidate.document_key and candidate.document_key == patient.document_key:
+        reasons.append("document")
+    if alike >= 0.75 and candidate.birth_date and candidate.birth_date == patient.birth_date:
+        reasons.append("birth_date")
+    if alike >= 0.6 and patient.pk in same_contact:
+        reasons.append("contact")
+    contradicts = candidate.birth_date and patient.birth_date and candidate.birth_date != patient.birth_date
+    if alike >= 0.95 and not contradicts:
+        reasons.append("name")
+    return tuple(reasons)
+
+
+def _similarity(one: Patient, other: Patient) -> float:
+    """0 to 1, blind to accents and to the order of the names."""
+    first, second = (" ".join(sorted(words_of(patient.name))) for patient in (one, other))
+    return SequenceMatcher(None, first, second, autojunk=False).ratio()
+
+
+@dataclass(frozen=True)
+class VersionChange:
+    """One saved version: the row as it was, and what differed from the one before (field, before, after)."""
+
+    version: PatientVersion
+    changes: tuple[tuple[str, Any, Any], ...]
+
+
+def list_versions(patient: Patient) -> list[VersionChange]:
+    """Every version of a patient, newest first, each with what it changed."""
+    versions = list(
+        PatientVersion.objects.filter(pgh_obj_id=patient.pk)
+        .select_related("gender", "document_type", "insurer", "updated_by__user")
+        .order_by("pgh_id")
+    )
+    history, before = [], None
+    for version in versions:
+        history.append(VersionChange(version, tuple(_differences(before, version)) if before else ()))
+        before = version
+    return history[::-1]
+
+
+def get_version(patient: Patient, *, at: datetime | None = None, number: int | None = None) -> PatientVersion:
+    """The patient as they stood at a moment, or as version `number`. Raises Http404 before there was one."""
+    versions = PatientVersion.objects.filter(pgh_obj_id=patient.pk).select_related(
+        "gender", "document_type", "insurer", "updated_by__user"
+    )
+    versions = versions.filter(version=number) if number is not None else versions.filter(pgh_created_at__lte=at)
+    found = versions.order_by("-pgh_id").first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _differences(before: Any, after: Any) -> Iterable[tuple[str, Any, Any]]:
+    for name in [*TRACKED, "archived_at", "archive_reason"]:
+        attname = Patient._meta.get_field(name).attname
+        if getattr(before, attname) != getattr(after, attname):
+            yield name, getattr(before, name), getattr(after, name)
+    if before.custom_fields != after.custom_fields:
+        yield from _custom_differences(before.custom_fields, after.custom_fields)
+
+
+def _custom_differences(before: dict, after: dict) -> Iterable[tuple[str, Any, Any]]:
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            yield f"custom:{key}", before.get(key), after.get(key)
+
+
+@dataclass(frozen=True)
+class Look:
+    """Somebody opened a chart: who (a name), when, what, and why where a reason was given."""
+
+    name: str
+    at: datetime
+    kind: str
+    reason: str
+
+
+def list_looks(patient: Patient, *, limit: int = 200) -> list[Look]:
+    """Who opened this chart, newest first (wish 23)."""
+    reads = list(audit_selectors.list_reads(patient)[:limit])
+    actors = audit_selectors.actors_by_id({read.actor_ref for read in reads})
+    return [
+        Look(actors[read.actor_ref].label if read.actor_ref in actors else "", read.at, read.kind, read.reason)
+        for read in reads
+    ]
+
+
+def list_recent_patients(*, by: Membership, limit: int = 8) -> list[Patient]:
+    """The patients whose charts this member opened last, newest first."""
+    reads: Iterable[AuditRead] = audit_selectors.list_reads_by(by).filter(object_type="patient")[: limit * 5]
+    newest = list(dict.fromkeys(UUID(read.object_id) for read in reads))[:limit]
+    found = Patient.objects.visible_to(by).with_lookups().in_bulk(newest)
+    return [found[pk] for pk in newest if pk in found]
+
+
+def count_patients(*, by: Membership, limit: int = 10_000) -> int:
+    """How many patients the caller may see, not counting past `limit` + 1."""
+    return Patient.objects.visible_to(by).present().order_by()[: limit + 1].count()
+
+
+def demographics_text(patient: Patient) -> str:
+    """The patient's demographics as Quill stores them: JSON text, two spaces, `updated_at_utc` first."""
+    kept = patient.demographics or {}
+    content = {
+        "updated_at_utc": patient.updated_at.strftime("%Y-%m-%dT%H%M%SZ"),
+        "given_name": patient.name_parts.given,
+        "family_name": patient.name_parts.family,
+        "date_of_birth": patient.birth_date.isoformat() if patient.birth_date else None,
+        "sex": patient.gender.word,
+        "address": kept.get("address") or ({"text": patient.full_address} if patient.full_address else None),
+        "contact": kept.get("contact") or _contact(patient),
+        "meta": kept.get("meta"),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def _contact(patient: Patient) -> dict[str, str] | None:
+    given = {"phone": patient.phone, "cell_phone": patient.cell_phone, "email": patient.email}
+    return {name: value for name, value in given.items() if value} or None

@@ -1,0 +1,291 @@
+"""Writing patients: one function for each thing a person can do. Each leaves a line in the audit trail."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
+
+import phonenumbers
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.users.models import Membership
+from clinic.names import fold, from_given_and_family, words_of
+from tenancy.audit import services as audit
+from tenancy.rules import RuleBroken, StaleVersion
+from tenancy.tenants.numbering import next_number
+
+from .custom_fields import check_custom_fields, store_field_values
+from .models import Consent, Patient, PatientIdentifier
+from .search import store_tokens
+from .selectors import TRACKED
+
+WRITABLE = frozenset({*TRACKED, "custom_fields", "demographics", "user"})
+
+
+class DuplicateDocument(RuleBroken):
+    """Another patient of this clinic has this identity document."""
+
+    code = "duplicate_document"
+
+
+def build_patient(data: dict[str, Any]) -> Patient:
+    """A patient from field values, checked but not saved. Raises ValidationError by field.
+
+    Keys are field names of Patient (`WRITABLE`); anything else is a bug of the caller.
+    """
+    patient = Patient()
+    _assign(patient, data)
+    return patient
+
+
+@transaction.atomic
+def create_patient(
+    *,
+    by: Membership | None,
+    data: dict[str, Any],
+    identifiers: Iterable[dict[str, str]] = (),
+    reason: str = "",
+) -> Patient:
+    """Register a patient: the row, the words to find it by, a consent row where one was given, an audit line.
+
+    `data` as for `build_patient`; `identifiers` are dicts of kind, system and
+    value. `by` is None for imports. Raises ValidationError by field,
+    DuplicateDocument, or RuleBroken for an identifier somebody else has.
+    """
+    patient = build_patient(data)
+    patient.number = next_number("patient")
+    patient.updated_by = by
+    _save(patient, force_insert=True)
+    values = _store_identifiers(patient, identifiers)
+    store_tokens(patient, values)
+    store_field_values(patient)
+    if patient.habeas_data:
+        _add_consent(patient, by=by, kind=Consent.Kind.DATA_PROCESSING, granted=True)
+    audit.record("patient_created", patient, by=by, changes=_as_changes(patient), reason=reason)
+    return patient
+
+
+@transaction.atomic
+def update_patient(
+    patient: Patient,
+    *,
+    by: Membership | None,
+    changes: dict[str, Any],
+    expected_version: int | None = None,
+    identifiers: Iterable[dict[str, str]] | None = None,
+    reason: str = "",
+) -> Patient:
+    """Change some fields of a patient; what does not differ writes nothing.
+
+    `expected_version` is the one the caller has seen: when somebody else has
+    saved since, StaleVersion is raised and nothing is written. `identifiers`
+    replaces the whole list when given. Raises as `create_patient` does, and
+    RuleBroken for an archived patient.
+    """
+    patient = _lock(patient, expected_version)
+    if patient.is_archived:
+        raise RuleBroken(_("This patient is archived. Restore the chart before changing it."))
+    before = {name: getattr(patient, name) for name in WRITABLE}
+    agreed = patient.habeas_data
+    _assign(patient, changes)
+    changed = {
+        name: (before[name], getattr(patient, name)) for name in changes if before[name] != getattr(patient, name)
+    }
+    known = {(i.kind, i.system, i.value) for i in patient.identifiers.all()}
+    wanted = known if identifiers is None else {_identifier_key(item) for item in identifiers}
+    if wanted != known:
+        changed["identifiers"] = (sorted(map(list, known)), sorted(map(list, wanted)))
+    if not changed:
+        return patient
+    patient.version += 1
+    patient.updated_at, patient.updated_by = timezone.now(), by
+    _save(patient)
+    if wanted != known:
+        patient.identifiers.all().delete()
+        _store_identifiers(
+            patient, [dict(zip(("kind", "system", "value"), key, strict=True)) for key in sorted(wanted)]
+        )
+    store_tokens(patient, [value for _kind, _system, value in wanted])
+    store_field_values(patient)
+    if patient.habeas_data != agreed:
+        _add_consent(patient, by=by, kind=Consent.Kind.DATA_PROCESSING, granted=patient.habeas_data)
+    audit.record("patient_updated", patient, by=by, changes=_plain(changed), reason=reason)
+    return patient
+
+
+@transaction.atomic
+def archive_patient(patient: Patient, *, by: Membership, reason: str, expected_version: int | None = None) -> Patient:
+    """Take a patient out of the lists. Nothing is deleted; `restore_patient` puts it back. A reason is required."""
+    if not reason.strip():
+        raise RuleBroken(_("Say why this chart is archived."))
+    patient = _lock(patient, expected_version)
+    if patient.is_archived:
+        raise RuleBroken(_("This patient is archived already."))
+    patient.archived_at, patient.archive_reason = timezone.now(), reason.strip()[:300]
+    return _save_state(patient, "patient_archived", by=by, reason=reason)
+
+
+@transaction.atomic
+def restore_patient(patient: Patient, *, by: Membership, expected_version: int | None = None) -> Patient:
+    """Put an archived patient back into the lists."""
+    patient = _lock(patient, expected_version)
+    if not patient.is_archived:
+        raise RuleBroken(_("This patient is not archived."))
+    patient.archived_at, patient.archive_reason = None, ""
+    return _save_state(patient, "patient_restored", by=by)
+
+
+@transaction.atomic
+def record_consent(patient: Patient, *, by: Membership, kind: str, granted: bool, note: str = "") -> Consent:
+    """Note that a patient agreed or objected. Raises RuleBroken for a kind that does not exist."""
+    if kind not in Consent.Kind.values:
+        raise RuleBroken(_("There is no such kind of consent."))
+    patient = _lock(patient, None)
+    consent = _add_consent(patient, by=by, kind=kind, granted=granted, note=note)
+    if kind == Consent.Kind.DATA_PROCESSING and patient.habeas_data != granted:
+        patient.habeas_data = granted
+        patient.version += 1
+        patient.updated_at, patient.updated_by = timezone.now(), by
+        patient.save(force_update=True)
+    audit.record("consent_recorded", patient, by=by, details={"kind": kind, "granted": granted, "note": note})
+    return consent
+
+
+@transaction.atomic
+def replace_demographics(patient: Patient, *, by: Membership, data: dict[str, Any]) -> Patient:
+    """Put a patient's demographics as Quill does: given_name, family_name, date_of_birth, sex, address, contact, meta.
+
+    It replaces the whole: what is absent becomes unknown, except the name and
+    the sex, which a patient here always has. `address`, `contact` and `meta`
+    are objects and kept as they come. Q16.
+    """
+    name = from_given_and_family(data.get("given_name") or "", data.get("family_name") or "")
+    changes: dict[str, Any] = {
+        "birth_date": data.get("date_of_birth"),
+        "demographics": {key: data.get(key) for key in ("address", "contact", "meta") if data.get(key) is not None},
+    }
+    if name.given or name.family:
+        changes |= vars(name)
+    if data.get("gender") is not None:
+        changes["gender"] = data["gender"]
+    contact = data.get("contact") or {}
+    for field in ("phone", "email"):
+        if isinstance(contact.get(field), str):
+            changes[field] = contact[field]
+    return update_patient(patient, by=by, changes=changes)
+
+
+def normalise_phone(text: str, country: str) -> str:
+    """`+573001234567` for a number that exists in `country` or names its own; otherwise what was typed."""
+    try:
+        number = phonenumbers.parse(text, country or None)
+    except phonenumbers.NumberParseException:
+        return text
+    valid = phonenumbers.is_valid_number(number)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if valid else text
+
+
+def _assign(patient: Patient, data: dict[str, Any]) -> None:
+    unknown = set(data) - WRITABLE
+    if unknown:
+        raise TypeError(f"A patient has no field {', '.join(sorted(unknown))}.")
+    for name, value in data.items():
+        setattr(patient, name, " ".join(value.split()) if _is_one_line(name, value) else value)
+    for name in ("phone", "cell_phone"):
+        if name in data and getattr(patient, name):
+            setattr(patient, name, normalise_phone(getattr(patient, name), patient.tenant.country))
+    patient.email = patient.email.lower()
+    patient.country = patient.country.upper()
+    patient.is_deceased = bool(patient.is_deceased or patient.died_on)
+    patient.document_key = "".join(words_of(patient.document_number))[:50]
+    if not patient.document_number:
+        patient.document_type = None
+    if patient.allergies and patient.allergy_status == Patient.AllergyStatus.NOT_ASKED:
+        patient.allergy_status = Patient.AllergyStatus.RECORDED
+    patient.sort_name = fold(f"{patient.name_parts.family} {patient.name_parts.given}".strip())[:500]
+    patient.full_clean(
+        exclude=["tenant", "number", "updated_by", "user"], validate_unique=False, validate_constraints=False
+    )
+    patient.custom_fields = check_custom_fields(patient.custom_fields)
+
+
+def _is_one_line(name: str, value: Any) -> bool:
+    return isinstance(value, str) and Patient._meta.get_field(name).get_internal_type() in {"CharField", "EmailField"}
+
+
+def _lock(patient: Patient, expected_version: int | None) -> Patient:
+    locked = Patient.objects.select_for_update(of=("self",), no_key=True).with_lookups().get(pk=patient.pk)
+    if expected_version is not None and locked.version != expected_version:
+        raise StaleVersion(_("Somebody else has changed this patient in the meantime. Nothing was saved."))
+    return locked
+
+
+def _save(patient: Patient, **how: bool) -> None:
+    try:
+        with transaction.atomic():
+            patient.save(**how)
+    except IntegrityError as error:
+        if "patients_patient_document_uniq" in str(error):
+            raise DuplicateDocument(
+                _("Another patient has the document %(number)s already.") % {"number": patient.document_number}
+            ) from None
+        raise
+
+
+def _save_state(patient: Patient, action: str, *, by: Membership, reason: str = "") -> Patient:
+    patient.version += 1
+    patient.updated_at, patient.updated_by = timezone.now(), by
+    patient.save(force_update=True)
+    audit.record(action, patient, by=by, reason=reason)
+    return patient
+
+
+def _store_identifiers(patient: Patient, identifiers: Iterable[dict[str, str]]) -> list[str]:
+    keys = list(dict.fromkeys(_identifier_key(item) for item in identifiers))
+    try:
+        with transaction.atomic():
+            PatientIdentifier.objects.bulk_create(
+                [
+                    PatientIdentifier(patient=patient, kind=kind, system=system, value=value)
+                    for kind, system, value in keys
+                ]
+            )
+    except IntegrityError as error:
+        if "patients_identifier_value_uniq" in str(error):
+            raise RuleBroken(_("One of these numbers belongs to another patient.")) from None
+        raise
+    return [value for _kind, _system, value in keys]
+
+
+def _identifier_key(item: dict[str, str]) -> tuple[str, str, str]:
+    kind = item.get("kind") or PatientIdentifier.Kind.OTHER
+    value = " ".join(item.get("value", "").split())
+    if kind not in PatientIdentifier.Kind.values or not 0 < len(value) <= 100:
+        raise ValidationError({"identifiers": _("A number needs a kind and between 1 and 100 characters.")})
+    return str(kind), item.get("system", "")[:200], value
+
+
+def _add_consent(patient: Patient, *, by: Membership | None, kind: str, granted: bool, note: str = "") -> Consent:
+    return Consent.objects.create(
+        patient=patient, kind=kind, granted=granted, note=" ".join(note.split())[:300], recorded_by=by
+    )
+
+
+def _as_changes(patient: Patient) -> dict[str, tuple[Any, Any]]:
+    filled = {name: getattr(patient, name) for name in sorted(WRITABLE - {"user"})}
+    return _plain({name: (None, value) for name, value in filled.items() if value not in (None, "", {}, False)})
+
+
+def _plain(changes: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
+    """Values as the trail keeps them: codes for lookups, ISO text for days."""
+    return {name: (_plain_value(before), _plain_value(after)) for name, (before, after) in changes.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if hasattr(value, "code"):
+        return value.code
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return value
