@@ -1,0 +1,15 @@
+"""The routes of the API, one line a room.
+
+`/api/` is the cookie flavour. `/api/v1/` has the same rooms, with the token
+flavour of `auth/` (decision C9) where that room brings it. `/v1/` is the door
+for other servers. A room's `urls_api.py` uses `HouseRouter` or `both_slashes`.
+"""
+
+from django.urls import include, path
+
+from . import openapi  # noqa: F401  (registers the credentials with drf-spectacular)
+
+ROOMS = []
+
+cookie_flavour = [path("", include("accounts.users.urls_api")), *ROOMS]
+token_flavour = [*ROOMS]

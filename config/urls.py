@@ -1,0 +1,27 @@
+"""The table of contents: one line a room."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+
+from tenancy.doors.routers import both_slashes
+
+from . import api, errors, openapi
+
+urlpatterns = [
+    path("", include("accounts.users.urls")),
+    path("look/", include("config.look.urls")),
+    path("admin/", admin.site.urls),
+    path("api/openapi.json", openapi.openapi_json, name="openapi"),
+    *both_slashes("docs", openapi.swagger, "docs"),
+    *both_slashes("api/docs", openapi.swagger),
+    *both_slashes("redoc", openapi.reference, "redoc"),
+    *both_slashes("api/redoc", openapi.reference),
+    path("api/v1/", include((api.token_flavour, "api_v1"))),
+    path("api/", include((api.cookie_flavour, "api"))),
+    re_path(r"^(?:api|v1|fhir)(?:/.*)?$", errors.api_not_found),
+]
+
+handler400 = errors.bad_request
+handler403 = errors.permission_denied
+handler404 = errors.page_not_found
+handler500 = errors.failure
