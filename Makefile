@@ -24,7 +24,7 @@ run: ## everything for a first look; Ctrl-C ends it (PORT, STATE_DIR, RATE_LIMIT
 
 # The gates of `make lint` are tests too (scripts/tests/test_lint.py), so this one command says whether all is well.
 test: ## install what is missing and run every test (PYTEST_ARGS)
-	@$(DEV) -m pytest -n 2 $(PYTEST_ARGS)
+	@$(DEV) -m pytest $(PYTEST_ARGS)
 
 lint: ## style, types, floors, templates, migrations
 	@$(DEV) -m scripts.lint

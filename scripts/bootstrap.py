@@ -56,7 +56,7 @@ def use_new_enough_python():
     for minor in range(OLDEST[1], NEWEST[1] + 1):
         program = shutil.which(f"python3.{minor}")
         if program and subprocess.call([program, "-c", ""], stderr=subprocess.DEVNULL) == 0:
-            os.execv(program, [program] + sys.argv)
+            os.execv(program, [program, *sys.argv])
     here = ".".join(str(part) for part in sys.version_info[:2])
     fail(f"Carewright needs Python 3.11 to 3.14, this is {here}; name another: make PYTHON=/path/to/python3.11")
 
@@ -161,7 +161,7 @@ def main(arguments):
     if len(arguments) < 2 or arguments[0] not in WIDER:
         fail("usage: bootstrap.py run, or bootstrap.py LOCK ARGUMENTS...")
     install(arguments[0])
-    os.execv(VENV_PYTHON, [VENV_PYTHON] + arguments[1:])
+    os.execv(VENV_PYTHON, [VENV_PYTHON, *arguments[1:]])
 
 
 if __name__ == "__main__":

@@ -73,6 +73,9 @@ class State:
         if MARKER not in entries and entries - HARMLESS:
             example = sorted(entries - HARMLESS)[0]
             raise Problem(f"STATE_DIR={directory} holds something else ({example}); choose an empty or new directory.")
+        if MARKER in entries and (directory / MARKER).stat().st_uid != os.geteuid():
+            owner = (directory / MARKER).owner()
+            raise Problem(f"STATE_DIR={directory} belongs to {owner}; start as that user or choose another.")
         return MARKER not in entries or not (directory / "secrets").exists()
 
     @staticmethod

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from config.environment import Environment
 from scripts import Problem, run, servers
 from scripts.state import State
 
@@ -21,15 +22,18 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
+def outside_environment():
+    """The environment of a person at a terminal: without what the test run set for Django and what `make test` left."""
+    ours = {*Environment.model_fields, "ENV_FILE", "DJANGO_SETTINGS_MODULE", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
 def launch(state_dir, port, **environment):
-    """`make run` in the background, without the variables that would point it at other servers."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "REDIS_"))}
-    for name in ("SECRET_KEY", "ENV_FILE", "DJANGO_SETTINGS_MODULE", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
-        inherited.pop(name, None)
+    """`make run` in the background."""
     return subprocess.Popen(
         ["make", "run", f"PORT={port}", f"STATE_DIR={state_dir}"],
         cwd=ROOT,
-        env=inherited | environment,
+        env=outside_environment() | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -148,7 +152,7 @@ def test_external_database_of_a_plain_role_needs_the_owner_as_well(other_server,
         connection.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
     url = other_server.url("plain", "plain", "postgres")
 
-    with pytest.raises(Problem, match="names the role plain, which is no superuser .* set DATABASE_OWNER_URL"):
+    with pytest.raises(Problem, match=r"names the role plain, which is no superuser .* set DATABASE_OWNER_URL"):
         addresses(url, tmp_path)
     owner = "postgresql://owner@localhost/x"
     assert addresses(url, tmp_path, DATABASE_OWNER_URL=owner) == {"DATABASE_URL": url, "DATABASE_OWNER_URL": owner}
@@ -206,9 +210,7 @@ def wait_until_gone(state_dir, pid):
 def count_users(state_dir):
     code = "import django; django.setup(); from django.db import connection as c; x = c.cursor()\n"
     code += "x.execute('SELECT count(*) FROM users_user'); print(x.fetchone()[0])"
-    environment = dict(os.environ) | {"ENV_FILE": f"{state_dir}/env", "DJANGO_SETTINGS_MODULE": "config.settings"}
-    for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "STATE_DIR"):
-        environment.pop(name, None)
+    environment = outside_environment() | {"ENV_FILE": f"{state_dir}/env", "DJANGO_SETTINGS_MODULE": "config.settings"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)

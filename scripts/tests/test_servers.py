@@ -78,9 +78,9 @@ def test_start_postgres_refuses_a_wrong_password(directory):
 
 def test_start_postgres_keeps_statements_out_of_its_log(directory):
     postgres = start(directory)
-    with psycopg.connect(postgres.superuser_url) as connection, pytest.raises(psycopg.errors.UniqueViolation):
-        connection.execute("CREATE TABLE people (name text PRIMARY KEY)")
-        connection.execute("INSERT INTO people VALUES ('Amaranta'), ('Amaranta')")
+    do(postgres.superuser_url, "CREATE TABLE people (name text PRIMARY KEY)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        do(postgres.superuser_url, "INSERT INTO people VALUES ('Amaranta'), ('Amaranta')")
     postgres.stop()
 
     log = (directory / "postgres.log").read_text()
@@ -151,7 +151,7 @@ def test_start_postgres_leaves_a_stranger_with_the_same_number_alone(directory):
 def test_start_postgres_says_what_is_wrong_with_broken_data(directory):
     start(directory).stop()
     (directory / "postgres" / "global" / "pg_control").write_bytes(b"")
-    with pytest.raises(ServerProblem, match="does not start .*pg_control"):
+    with pytest.raises(ServerProblem, match=r"does not start .*pg_control"):
         start(directory)
 
     (directory / "postgres" / "PG_VERSION").write_text("16\n")

@@ -53,6 +53,16 @@ def test_open_refuses_what_another_launcher_holds(opened, tmp_path):
         State.open(tmp_path)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_open_refuses_the_state_of_another_user(tmp_path):
+    with State.open(tmp_path):
+        pass
+    os.chown(tmp_path / state.MARKER, 65534, 65534)
+
+    with pytest.raises(Problem, match="belongs to nobody; start as that user or choose another"):
+        State.open(tmp_path)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_open_refuses_what_may_not_be_written(tmp_path):
     tmp_path.chmod(0o500)

@@ -70,42 +70,43 @@ def test_watch_once_ends_the_children_of_a_killed_leader(supervisor, tmp_path):
     wait_for(lambda: not is_alive(child))
 
 
-def test_watch_once_waits_longer_each_time_and_gives_up(tmp_path):
-    class Dead:
-        def is_running(self):
-            return False
+class Dead:
+    """What ends at once, however often it is started."""
 
-        def stop(self):
-            pass
+    def is_running(self):
+        return False
 
-    supervisor = Supervisor()
-    supervisor.kept = [Kept("worker", Dead, Dead())]
+    def stop(self):
+        pass
+
+
+def test_watch_once_waits_longer_each_time(supervisor):
+    kept = Kept("worker", Dead)
+    supervisor.kept = [kept]
     waits, now = [], 1000.0
-    with pytest.raises(Problem, match="worker ended 7 times in 120 seconds; see its log"):
-        for _ in range(RESTARTS_ALLOWED + 1):
-            supervisor.watch_once(now)
-            waits.append(supervisor.kept[0].start_at - now)
-            now = supervisor.kept[0].start_at
-            supervisor.watch_once(now)
+
+    for _ in range(RESTARTS_ALLOWED):
+        supervisor.watch_once(now)  # starts it
+        supervisor.watch_once(now)  # finds it dead
+        waits.append(kept.start_at - now)
+        now = kept.start_at
 
     assert waits == [0, 0.5, 1, 2, 4, 8]
 
 
-def test_watch_once_forgets_deaths_of_long_ago():
-    class Dead:
-        def is_running(self):
-            return False
+def test_watch_once_gives_up_in_the_end(supervisor):
+    supervisor.kept = [Kept("worker", Dead, Dead(), deaths=[1000.0] * RESTARTS_ALLOWED)]
 
-        def stop(self):
-            pass
+    with pytest.raises(Problem, match="worker ended 7 times in 120 seconds; see its log"):
+        supervisor.watch_once(1010.0)
 
-    supervisor = Supervisor()
-    supervisor.kept = [Kept("worker", Dead, Dead())]
 
-    for hour in range(20):
-        supervisor.watch_once(hour * 3600.0)
+def test_watch_once_forgets_deaths_of_long_ago(supervisor):
+    supervisor.kept = [Kept("worker", Dead, Dead(), deaths=[1000.0] * RESTARTS_ALLOWED)]
 
-    assert len(supervisor.kept[0].deaths) == 1
+    supervisor.watch_once(2000.0)
+
+    assert supervisor.kept[0].deaths == [2000.0]
 
 
 def test_watch_once_tries_again_when_a_server_does_not_start(supervisor, capsys):
