@@ -9,6 +9,7 @@ from rest_framework.viewsets import ViewSet
 
 from accounts.permissions import Permission
 from tenancy.doors.addresses import client_address
+from tenancy.doors.refusals import error_body
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.selectors import find_tenant
 
@@ -157,7 +158,7 @@ def _only_workplace(user, given, request):
 def _signed_out_response(sentence):
     """401 that also clears the cookies, so that a browser does not send dead ones for ever (decision C4)."""
     failed = NotAuthenticated(sentence)
-    response = Response({"detail": sentence, "code": failed.default_code}, status=status.HTTP_401_UNAUTHORIZED)
+    response = Response(error_body(sentence, failed.default_code), status=status.HTTP_401_UNAUTHORIZED)
     response["WWW-Authenticate"] = 'Bearer realm="carewright"'
     _clear_cookies(response)
     return response

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import is_list_serializer
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 
@@ -83,6 +84,10 @@ class HouseAutoSchema(AutoSchema):
 
     def get_filter_backends(self):
         return []
+
+    def _is_list_view(self, serializer=None):
+        """Only `many=True` makes an answer a list: our lists come in an envelope, which is one object."""
+        return super()._is_list_view() if serializer is None else is_list_serializer(serializer)
 
     def _action(self) -> str:
         return getattr(self.view, "action", None) or self.method.lower()
@@ -178,7 +183,7 @@ def page_of(row: type[serializers.Serializer]) -> serializers.Serializer:
 def keyed_page_of(name: str, row: type[serializers.Serializer]) -> serializers.Serializer:
     """MediSecure's envelope: the rows under `name`; `Page.keyed` fills it."""
     return inline_serializer(
-        name=f"{name.title().replace('_', '')}Page",
+        name=f"{row.__name__.removesuffix('Serializer')}Page",
         fields={
             name: row(many=True),
             "page": serializers.IntegerField(allow_null=True, help_text="Null when reached by a cursor."),
