@@ -9,7 +9,9 @@ from django.urls import include, path
 
 from . import openapi  # noqa: F401  (registers the credentials with drf-spectacular)
 
-ROOMS = []
+ROOMS = [
+    path("", include("clinic.patients.urls_api")),
+]
 
 cookie_flavour = [path("", include("accounts.users.urls_api")), *ROOMS]
 token_flavour = [*ROOMS]

@@ -8,7 +8,9 @@ from tenancy.doors.routers import both_slashes
 from . import api, errors, openapi
 
 urlpatterns = [
+    path("", include("config.home.urls")),
     path("", include("accounts.users.urls")),
+    path("patients/", include("clinic.patients.urls")),
     path("look/", include("config.look.urls")),
     path("admin/", admin.site.urls),
     path("api/openapi.json", openapi.openapi_json, name="openapi"),

@@ -92,7 +92,7 @@ def sign_out(request):
         sessions.revoke_session(request.sign_in, by=request.member)
     logout(request)
     response = redirect("users:sign_in")
-    response["Clear-Site-Data"] = '"cache", "storage"'
+    response["Clear-Site-Data"] = '"storage"'
     return response
 
 

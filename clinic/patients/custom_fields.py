@@ -50,6 +50,15 @@ def define_custom_field(
 
 
 @transaction.atomic
+def relabel_custom_field(field: CustomField, *, by: Membership) -> CustomField:
+    """Change what people read: label, choices, position. Key and type stay what they were."""
+    field.full_clean(exclude=["tenant"], validate_unique=False, validate_constraints=False)
+    field.save(update_fields=["label", "choices", "position"])
+    audit.record("custom_field_relabelled", field, by=by, details={"key": field.key, "label": field.label})
+    return field
+
+
+@transaction.atomic
 def retire_custom_field(field: CustomField, *, by: Membership) -> CustomField:
     """Stop asking for a field. The values patients have stay where they are."""
     field.is_active = False

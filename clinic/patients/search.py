@@ -45,7 +45,7 @@ def tokens_of(patient: Patient, identifier_values: Iterable[str] = ()) -> set[st
     for number in (patient.document_number, *identifier_values):
         tokens |= _number_tokens(number)
     for phone in (patient.phone, patient.cell_phone):
-        for digits in _phone_digits(phone):
+        for digits in _phone_digits(phone, patient.tenant.country):
             tokens |= {digits, REVERSED + digits[::-1]}
     if patient.email:
         tokens.add(fold(patient.email))
@@ -116,7 +116,7 @@ def find_patient_ids(words: tuple[str, ...], *, limit: int) -> list[UUID]:
         where = f"WHERE {' AND '.join(probes)}" if probes else ""
         # The inner limit stops the scan early; one patient may be there under several tokens, hence three times.
         statement = (
-            f"SELECT DISTINCT patient_id FROM (SELECT patient_id FROM ({leading}) led {where} LIMIT %s) found LIMIT %s"  # noqa: S608
+            f"SELECT DISTINCT patient_id FROM (SELECT patient_id FROM ({leading}) led {where} LIMIT %s) found LIMIT %s"
         )
         values = [value for prefix in ranges for value in (tenant_id, prefix)]
         cursor.execute(statement, [*values, *probe_values, limit * 3, limit])
@@ -152,12 +152,12 @@ def _number_tokens(number: str) -> set[str]:
     return {compact, _digits(number)} if len(_digits(number)) >= 3 else {compact}
 
 
-def _phone_digits(phone: str) -> set[str]:
-    """The digits as stored, and without the country's code where there is one: people leave it out."""
+def _phone_digits(phone: str, country: str) -> set[str]:
+    """The digits as typed, with the country's code and without it: people write and remember all three."""
     written = {_digits(phone)}
-    if phone.startswith("+"):
-        with suppress(phonenumbers.NumberParseException):
-            written.add(str(phonenumbers.parse(phone).national_number))
+    with suppress(phonenumbers.NumberParseException):
+        number = phonenumbers.parse(phone, country)
+        written |= {str(number.national_number), f"{number.country_code}{number.national_number}"}
     return {digits for digits in written if len(digits) >= 4}
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
-import phonenumbers
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -177,25 +176,12 @@ def replace_demographics(patient: Patient, *, by: Membership, data: dict[str, An
     return update_patient(patient, by=by, changes=changes)
 
 
-def normalise_phone(text: str, country: str) -> str:
-    """`+573001234567` for a number that exists in `country` or names its own; otherwise what was typed."""
-    try:
-        number = phonenumbers.parse(text, country or None)
-    except phonenumbers.NumberParseException:
-        return text
-    valid = phonenumbers.is_valid_number(number)
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if valid else text
-
-
 def _assign(patient: Patient, data: dict[str, Any]) -> None:
     unknown = set(data) - WRITABLE
     if unknown:
         raise TypeError(f"A patient has no field {', '.join(sorted(unknown))}.")
     for name, value in data.items():
         setattr(patient, name, " ".join(value.split()) if _is_one_line(name, value) else value)
-    for name in ("phone", "cell_phone"):
-        if name in data and getattr(patient, name):
-            setattr(patient, name, normalise_phone(getattr(patient, name), patient.tenant.country))
     patient.email = patient.email.lower()
     patient.country = patient.country.upper()
     patient.is_deceased = bool(patient.is_deceased or patient.died_on)

@@ -1,0 +1,61 @@
+"""Looking at patients from the back door. Patients change through the pages; custom fields are defined here."""
+
+from django.contrib import admin
+
+from accounts.users.admin_site import EditableModelAdmin, HouseModelAdmin
+
+from . import custom_fields
+from .models import CustomField, Patient, PatientIdentifier
+from .search import find_patient_ids, read_query
+
+
+class IdentifierInline(admin.TabularInline):
+    model = PatientIdentifier
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_view_permission(self, request, obj=None):
+        return True
+
+
+@admin.register(Patient)
+class PatientAdmin(HouseModelAdmin):
+    list_display = ["number", "name", "birth_date", "gender", "document_number", "is_archived"]
+    list_select_related = ["gender"]
+    search_fields = ["sort_name"]
+    search_help_text = "Name parts, document, phone end, e-mail"
+    ordering = ["-id"]
+    exclude = ["sort_name", "document_key", "demographics"]
+    inlines = [IdentifierInline]
+
+    def get_search_results(self, request, queryset, search_term):
+        words = read_query(search_term).words
+        if words:
+            queryset = queryset.filter(id__in=find_patient_ids(words, limit=200))
+        return queryset, False
+
+    @admin.display(boolean=True)
+    def is_archived(self, patient):
+        return patient.is_archived
+
+
+@admin.register(CustomField)
+class CustomFieldAdmin(EditableModelAdmin):
+    list_display = ["label", "key", "type", "is_filterable", "is_active", "position"]
+    fields = ["key", "label", "type", "choices", "is_filterable", "position"]
+
+    def get_readonly_fields(self, request, obj=None):
+        return ["key", "type", "is_filterable"] if obj else []
+
+    def save_model(self, request, obj, form, change):
+        if change:
+            custom_fields.relabel_custom_field(obj, by=request.member)
+        else:
+            made = custom_fields.define_custom_field(by=request.member, **form.cleaned_data)
+            obj.pk = made.pk

@@ -1,0 +1,190 @@
+"""The JSON door of patients: MediSecure's resource, Quill's demographics, and who looked."""
+
+import json
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.permissions import Permission
+from tenancy.audit import services as audit
+from tenancy.doors.etags import check_if_match, etag_for, not_modified
+from tenancy.doors.paging import PageQuery, paginate
+from tenancy.doors.query import Boolean, NoQuery, Text
+from tenancy.doors.schema import keyed_page_of
+
+from . import selectors, services
+from .models import Patient
+from .serializers import (
+    ArchiveSerializer,
+    DemographicsSerializer,
+    LookSerializer,
+    PatientRowSerializer,
+    PatientSerializer,
+    RawDemographicsSerializer,
+    RepositoryRowSerializer,
+    StoredDemographicsSerializer,
+    WritePatientSerializer,
+)
+
+EXAMPLE = {
+    "name": "María José García Márquez",
+    "email": "mj.garcia@example.com",
+    "phone": "+57 300 123 4567",
+    "dateOfBirth": "1978-03-14",
+    "gender": "female",
+    "address": "Calle 26 #69-76, Bogotá",
+    "bloodType": "O+",
+    "allergies": "Penicillin",
+}
+
+
+class PatientQuery(PageQuery):
+    """MediSecure's `page`, `limit`, `search`; newest first."""
+
+    sorts = {"created_at": (), "name": ("sort_name",)}
+    default_sort = "created_at desc"
+    default_limit = 10
+
+    search = Text(max_length=200, description="Name parts in any order, document, phone end, e-mail, birth date")
+    archived = Boolean(default=False, description="Archived patients, too")
+
+
+class PatientViewSet(GenericViewSet):
+    """Patients. Nothing is deleted: `archive` takes one out of the lists."""
+
+    queryset = Patient.objects.none()
+    serializer_class = PatientSerializer
+    versioned = True
+    requires = {
+        "list": (Permission.PATIENT_VIEW, Permission.PATIENT_VIEW_OWN),
+        "retrieve": (Permission.PATIENT_VIEW, Permission.PATIENT_VIEW_OWN),
+        "create": Permission.PATIENT_CREATE,
+        "partial_update": Permission.PATIENT_EDIT,
+        "archive": Permission.PATIENT_ARCHIVE,
+        "restore": Permission.PATIENT_ARCHIVE,
+        "repositories": Permission.PATIENT_VIEW,
+        "demographics": (Permission.PATIENT_VIEW, Permission.PATIENT_VIEW_OWN),
+        "put_demographics": Permission.PATIENT_EDIT,
+        "looks": Permission.AUDIT_VIEW_RECORD,
+    }
+    queries = {"list": PatientQuery, "repositories": PatientQuery, "retrieve": NoQuery, "demographics": NoQuery}
+
+    def get_queryset(self):
+        return selectors.list_patients(by=self.request.member)
+
+    @extend_schema(responses={200: keyed_page_of("patients", PatientRowSerializer)}, summary="List or find patients")
+    def list(self, request):
+        page = self._page(request)
+        return Response(page.keyed("patients", PatientRowSerializer(page.items, many=True).data))
+
+    @extend_schema(responses={200: PatientSerializer}, summary="One patient")
+    def retrieve(self, request, pk):
+        patient = selectors.get_patient(pk, by=request.member)
+        audit.record_read(patient, by=request.member, kind="api")
+        return not_modified(request, patient) or self._answer(patient)
+
+    @extend_schema(
+        request=WritePatientSerializer,
+        responses={201: PatientSerializer},
+        examples=[OpenApiExample("A new patient", value=EXAMPLE, request_only=True)],
+        summary="Register a patient",
+    )
+    def create(self, request):
+        given = self._checked(WritePatientSerializer)
+        patient = services.create_patient(by=request.member, data=given.patient_data())
+        return self._answer(patient, status.HTTP_201_CREATED)
+
+    @extend_schema(
+        request=WritePatientSerializer(partial=True),
+        responses={200: PatientSerializer},
+        examples=[OpenApiExample("A new phone number", value={"phone": "+57 301 555 0101"}, request_only=True)],
+        summary="Change some fields",
+    )
+    def partial_update(self, request, pk):
+        patient = selectors.get_patient(pk, by=request.member)
+        given = self._checked(WritePatientSerializer, partial=True)
+        check_if_match(request, patient)
+        expected = patient.version if "If-Match" in request.headers else None
+        patient = services.update_patient(
+            patient, by=request.member, changes=given.patient_data(), expected_version=expected
+        )
+        return self._answer(patient)
+
+    @extend_schema(request=ArchiveSerializer, responses={200: PatientSerializer}, summary="Archive, with a reason")
+    @action(detail=True, methods=["post"])
+    def archive(self, request, pk):
+        patient = selectors.get_patient(pk, by=request.member)
+        reason = self._checked(ArchiveSerializer).validated_data["reason"]
+        return self._answer(services.archive_patient(patient, by=request.member, reason=reason))
+
+    @extend_schema(request=None, responses={200: PatientSerializer}, summary="Put an archived patient back")
+    @action(detail=True, methods=["post"])
+    def restore(self, request, pk):
+        patient = selectors.get_patient(pk, by=request.member)
+        return self._answer(services.restore_patient(patient, by=request.member))
+
+    @extend_schema(
+        responses={200: keyed_page_of("patients", RepositoryRowSerializer)},
+        summary="Repositories with their demographics (Quill)",
+    )
+    @action(detail=False, methods=["get"])
+    def repositories(self, request):
+        page = self._page(request)
+        rows = [
+            {"repo": patient.repo, "demographics": json.loads(selectors.demographics_text(patient))}
+            for patient in page.items
+        ]
+        return Response(page.keyed("patients", rows))
+
+    @extend_schema(responses={200: RawDemographicsSerializer}, summary="Demographics as JSON text (Quill)")
+    @action(detail=True, methods=["get"])
+    def demographics(self, request, pk):
+        patient = selectors.get_patient(pk, by=request.member)
+        audit.record_read(patient, by=request.member, kind="api")
+        response = Response({"repo": patient.repo, "content": selectors.demographics_text(patient)})
+        response["ETag"] = etag_for(patient)
+        return response
+
+    @extend_schema(
+        request=DemographicsSerializer,
+        responses={200: StoredDemographicsSerializer},
+        examples=[
+            OpenApiExample(
+                "Demographics",
+                value={"given_name": "Aurelia", "family_name": "de la Hoz", "date_of_birth": "1978-03-14", "sex": "F"},
+                request_only=True,
+            )
+        ],
+        summary="Replace the demographics (Quill)",
+    )
+    @demographics.mapping.put
+    def put_demographics(self, request, pk):
+        patient = selectors.get_patient(pk, by=request.member)
+        given = self._checked(DemographicsSerializer)
+        check_if_match(request, patient)
+        patient = services.replace_demographics(patient, by=request.member, data=given.demographics_data())
+        response = Response({"repo": patient.repo, "path": "demographics/profile.json"})
+        response["ETag"] = etag_for(patient)
+        return response
+
+    @extend_schema(responses={200: LookSerializer(many=True)}, summary="Who opened this chart")
+    @action(detail=True, methods=["get"])
+    def looks(self, request, pk):
+        patient = selectors.get_patient(pk, by=request.member)
+        return Response(LookSerializer(selectors.list_looks(patient), many=True).data)
+
+    def _page(self, request):
+        query = PatientQuery.read(request)
+        found = selectors.list_patients(by=request.member, search=query.search or "", include_archived=query.archived)
+        return paginate(found, query)
+
+    def _checked(self, serializer_class, **options):
+        given = serializer_class(data=self.request.data, **options)
+        given.is_valid(raise_exception=True)
+        return given
+
+    def _answer(self, patient, code=status.HTTP_200_OK):
+        return Response(PatientSerializer(patient).data, status=code, headers={"ETag": etag_for(patient)})

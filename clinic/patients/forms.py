@@ -1,0 +1,153 @@
+"""What a page may send about a patient. Forms check shape; they never save."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from tenancy.doors.date_parts import DatePartsField
+from tenancy.doors.text import forbidden_character
+
+from .models import Consent, CustomField, DocumentType, Gender, Insurer, Patient, PatientIdentifier
+
+GROUPS = [
+    (_("Name"), ["title", "first_name", "second_name", "first_last_name", "second_last_name", "previous_names"]),
+    (_("Person"), ["birth_date", "gender", "marital_status", "language", "needs_interpreter"]),
+    (_("Identity document"), ["document_type", "document_number", "insurer"]),
+    (_("Contact"), ["cell_phone", "phone", "email", "address", "city", "region", "postal_code", "country"]),
+    (_("Health"), ["allergy_status", "allergies", "alerts", "blood_type", "medical_history"]),
+    (_("Consent"), ["habeas_data"]),
+    (_("If the patient has died"), ["is_deceased", "died_on"]),
+]
+"""The form from top to bottom: legend, fields."""
+
+
+class PatientForm(forms.ModelForm):
+    """All fields of a patient, the clinic's own fields after them (`custom_<key>`)."""
+
+    birth_date = DatePartsField(label=_("Birth date"), required=False, help_text=_("Leave empty when not known."))
+    died_on = DatePartsField(label=_("Died on"), required=False)
+    gender = forms.ModelChoiceField(
+        Gender.objects.all(), label=_("Sex"), empty_label=None, widget=forms.RadioSelect, blank=False
+    )
+    document_type = forms.ModelChoiceField(
+        DocumentType.objects.all(), label=_("Document type"), required=False, empty_label=_("None")
+    )
+    insurer = forms.ModelChoiceField(
+        Insurer.objects.order_by("name"), label=_("Insurer"), required=False, empty_label=_("Not known")
+    )
+    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        model = Patient
+        fields = [name for _legend, names in GROUPS for name in names]
+        widgets = {
+            "allergies": forms.Textarea({"rows": 2}),
+            "medical_history": forms.Textarea({"rows": 5}),
+            "allergy_status": forms.RadioSelect,
+            "phone": forms.TextInput({"type": "tel", "autocomplete": "off"}),
+            "cell_phone": forms.TextInput({"type": "tel", "autocomplete": "off"}),
+            "email": forms.EmailInput({"autocomplete": "off"}),
+            "country": forms.TextInput({"size": 3}),
+        }
+        help_texts = {
+            "first_last_name": _("Leave empty when the person has only one name."),
+            "previous_names": _("Maiden name, earlier spellings; found by the search, too."),
+            "language": _("Such as Spanish, Wayuu."),
+        }
+
+    def __init__(self, *args, custom_fields=(), **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["first_name"].required = True
+        self.fields["version"].initial = self.instance.version
+        self.custom = {}
+        for definition in custom_fields:
+            name = f"custom_{definition.key}"
+            self.custom[name] = definition
+            self.fields[name] = _form_field(definition)
+            self.fields[name].initial = self.instance.custom_fields.get(definition.key)
+
+    def groups(self):
+        """Legend and bound fields of each group, for the template."""
+        groups = [(legend, [self[name] for name in names]) for legend, names in GROUPS]
+        if self.custom:
+            groups.insert(-2, (_("More about this patient"), [self[name] for name in self.custom]))
+        return groups
+
+    def clean(self):
+        data = super().clean()
+        for name, value in data.items():
+            if isinstance(value, str) and (character := forbidden_character(value)):
+                sentence = _("The text contains the character %(character)s, which can not be kept.")
+                self.add_error(name, forms.ValidationError(sentence, params={"character": character}))
+        if data.get("died_on"):
+            data["is_deceased"] = True
+        return data
+
+    def patient_data(self) -> dict[str, Any]:
+        """What the service takes: model fields, and custom fields merged into those the form does not show."""
+        data = {name: self.cleaned_data[name] for name in self.Meta.fields}
+        data["custom_fields"] = dict(self.instance.custom_fields)
+        for name, definition in self.custom.items():
+            value = self.cleaned_data.get(name)
+            if value in (None, ""):
+                data["custom_fields"].pop(definition.key, None)
+            else:
+                data["custom_fields"][definition.key] = value
+        return data
+
+
+def _form_field(definition: CustomField) -> forms.Field:
+    shared = {"label": definition.label, "required": False}
+    if definition.type == CustomField.Type.NUMBER:
+        return forms.FloatField(**shared)
+    if definition.type == CustomField.Type.DATE:
+        return DatePartsField(**shared)
+    if definition.type == CustomField.Type.YES_NO:
+        answers = [("", _("Not asked")), ("true", _("Yes")), ("false", _("No"))]
+        return forms.TypedChoiceField(
+            choices=answers, coerce=lambda text: text in (True, "true", "True"), empty_value=None, **shared
+        )
+    if definition.type == CustomField.Type.CHOICE:
+        return forms.ChoiceField(choices=[("", _("Not known")), *((c, c) for c in definition.choices)], **shared)
+    return forms.CharField(max_length=1000, **shared)
+
+
+class IdentifierForm(forms.Form):
+    """One further number; a row without a number is left out."""
+
+    kind = forms.ChoiceField(label=_("Kind"), choices=PatientIdentifier.Kind.choices)
+    value = forms.CharField(label=_("Number"), max_length=100, required=False)
+    system = forms.CharField(label=_("Issued by"), max_length=200, required=False)
+
+
+class BaseIdentifierFormSet(forms.BaseFormSet):
+    def identifiers(self) -> list[dict[str, str]]:
+        """Rows that have a number, as the service takes them."""
+        rows = [form.cleaned_data for form in self.forms if form.cleaned_data.get("value")]
+        return [{"kind": row["kind"], "value": row["value"], "system": row["system"]} for row in rows]
+
+
+IdentifierFormSet = forms.formset_factory(IdentifierForm, BaseIdentifierFormSet, extra=1, max_num=20, absolute_max=25)
+
+
+class ArchiveForm(forms.Form):
+    reason = forms.CharField(label=_("Reason"), max_length=300, widget=forms.Textarea({"rows": 2}))
+    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+
+class ConsentForm(forms.Form):
+    kind = forms.ChoiceField(label=_("About"), choices=Consent.Kind.choices)
+    granted = forms.TypedChoiceField(
+        label=_("Answer"),
+        choices=[("yes", _("Agrees")), ("no", _("Objects"))],
+        coerce=lambda text: text == "yes",
+        widget=forms.RadioSelect,
+    )
+    note = forms.CharField(label=_("Note"), max_length=300, required=False)
+
+
+class AsOfForm(forms.Form):
+    """The chart as it stood at the end of a day."""
+
+    on = DatePartsField(label=_("As of"), required=True)

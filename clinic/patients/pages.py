@@ -1,0 +1,248 @@
+"""The HTML door of patients: list, chart, register, change, history, who looked."""
+
+from datetime import datetime, time, timedelta
+
+from django.contrib import messages
+from django.http import Http404
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.permissions import Permission
+from accounts.users.guards import requires
+from tenancy.audit import services as audit
+from tenancy.doors.paging import PageQuery, paginate
+from tenancy.doors.query import Boolean, Text
+from tenancy.doors.refusals import FieldsRefused
+from tenancy.rules import RuleBroken, StaleVersion
+
+from . import presenting, selectors, services
+from .forms import ArchiveForm, AsOfForm, ConsentForm, IdentifierFormSet, PatientForm
+
+
+class PatientListQuery(PageQuery):
+    """`/patients/?q=…`: the list, and what the search box in the top bar sends."""
+
+    sorts = {"name": ("sort_name",), "born": ("birth_date",), "number": ("number",)}
+    default_sort = "name asc"
+    default_limit = 25
+
+    q = Text(max_length=200)
+    archived = Boolean(default=False)
+
+
+@requires(Permission.PATIENT_VIEW)
+@require_safe
+def patient_list(request):
+    """Everybody by name, or who fits the search. Enter on a search with one hit opens the chart."""
+    try:
+        query = PatientListQuery.read(request)
+    except FieldsRefused:
+        return redirect("patients:list")
+    found = selectors.list_patients(by=request.member, search=query.q or "", include_archived=query.archived)
+    page = paginate(found, query)
+    if query.q and page.total == 1 and page.items and not request.htmx:
+        return redirect("patients:chart", page.items[0].pk)
+    context = {
+        "patients": page.items,
+        "page": page,
+        "search": query.q,
+        "archived": query.archived,
+        "too_many": bool(query.q) and page.total >= selectors.MOST_FOUND,
+        "may_create": request.member.may(Permission.PATIENT_CREATE),
+    }
+    return render(request, "patients/_results.html" if request.htmx else "patients/list.html", context)
+
+
+@requires(Permission.PATIENT_VIEW, Permission.PATIENT_VIEW_OWN)
+@require_safe
+def patient_chart(request, patient_id):
+    """The chart's overview. Opening it is noted: who, when."""
+    patient = selectors.get_patient(patient_id, by=request.member)
+    audit.record_read(patient, by=request.member, kind="chart")
+    identifiers = selectors.list_identifiers(patient)
+    context = {
+        "panels": presenting.overview(patient, identifiers, selectors.list_custom_fields()),
+        "consents": selectors.list_consents(patient),
+        "consent_form": ConsentForm(),
+        "archive_form": ArchiveForm(initial={"version": patient.version}),
+    }
+    return _render_chart(request, "patients/chart.html", patient, "chart", context)
+
+
+@requires(Permission.PATIENT_CREATE)
+def create_patient(request):
+    """Register somebody. Persons who look the same are shown first; registering all the same takes a second press."""
+    form = PatientForm(request.POST or None, custom_fields=selectors.list_custom_fields())
+    numbers = IdentifierFormSet(request.POST or None, prefix="numbers")
+    doubles = []
+    if request.method == "POST" and form.is_valid() and numbers.is_valid():
+        data = form.patient_data()
+        try:
+            doubles = selectors.find_possible_duplicates(services.build_patient(data), by=request.member)
+            if not doubles or request.POST.get("confirmed") == presenting.fingerprint(doubles):
+                patient = services.create_patient(by=request.member, data=data, identifiers=numbers.identifiers())
+                messages.success(request, _("%(name)s is registered.") % {"name": patient.name})
+                return redirect("patients:chart", patient.pk)
+        except (RuleBroken, presenting.InvalidFields) as refusal:
+            presenting.add_refusal(form, refusal)
+    context = {
+        "form": form,
+        "numbers": numbers,
+        "doubles": [presenting.duplicate_entry(double) for double in doubles],
+        "confirmation": presenting.fingerprint(doubles) if doubles else "",
+    }
+    return render(request, "patients/create.html", context, status=_form_status(request))
+
+
+@requires(Permission.PATIENT_EDIT)
+def update_patient(request, patient_id):
+    """Change a patient. When somebody else saved meanwhile both versions are shown, and nothing typed is lost."""
+    patient = selectors.get_patient(patient_id, by=request.member)
+    fields = selectors.list_custom_fields()
+    comparison = None
+    if request.method == "POST":
+        form = PatientForm(
+            request.POST, instance=selectors.get_patient(patient_id, by=request.member), custom_fields=fields
+        )
+        numbers = IdentifierFormSet(request.POST, prefix="numbers")
+        if form.is_valid() and numbers.is_valid():
+            try:
+                services.update_patient(
+                    patient,
+                    by=request.member,
+                    changes=form.patient_data(),
+                    expected_version=form.cleaned_data["version"],
+                    identifiers=numbers.identifiers(),
+                )
+                messages.success(request, _("Saved."))
+                return redirect("patients:chart", patient.pk)
+            except StaleVersion:
+                comparison = presenting.compare(form, patient, fields)
+                form = comparison.merged_form
+            except (RuleBroken, presenting.InvalidFields) as refusal:
+                presenting.add_refusal(form, refusal)
+    else:
+        audit.record_read(patient, by=request.member, kind="edit")
+        form = PatientForm(instance=patient, custom_fields=fields)
+        known = [
+            {"kind": number.kind, "value": number.value, "system": number.system}
+            for number in selectors.list_identifiers(patient)
+        ]
+        numbers = IdentifierFormSet(prefix="numbers", initial=known)
+    context = {"form": form, "numbers": numbers, "comparison": comparison}
+    return _render_chart(request, "patients/edit.html", patient, "edit", context, status=_form_status(request))
+
+
+@requires(Permission.PATIENT_ARCHIVE)
+@require_POST
+def archive_patient(request, patient_id):
+    """Take a patient out of the lists, with a reason; nothing is deleted."""
+    patient = selectors.get_patient(patient_id, by=request.member)
+    form = ArchiveForm(request.POST)
+    if form.is_valid():
+        _try(request, _("The chart is archived."), services.archive_patient, patient, by=request.member,
+             reason=form.cleaned_data["reason"], expected_version=form.cleaned_data["version"])  # fmt: skip
+    else:
+        messages.error(request, _("Say why this chart is archived."))
+    return redirect("patients:chart", patient.pk)
+
+
+@requires(Permission.PATIENT_ARCHIVE)
+@require_POST
+def restore_patient(request, patient_id):
+    """Put an archived patient back into the lists."""
+    patient = selectors.get_patient(patient_id, by=request.member)
+    _try(request, _("The chart is back in the lists."), services.restore_patient, patient, by=request.member)
+    return redirect("patients:chart", patient.pk)
+
+
+@requires(Permission.PATIENT_EDIT)
+@require_POST
+def record_consent(request, patient_id):
+    """Note that a patient agreed or objected to something."""
+    patient = selectors.get_patient(patient_id, by=request.member)
+    form = ConsentForm(request.POST)
+    if form.is_valid():
+        _try(request, _("The answer is noted."), services.record_consent, patient, by=request.member,
+             **form.cleaned_data)  # fmt: skip
+    else:
+        messages.error(request, _("Nothing was saved: choose what the answer is about, and the answer."))
+    return redirect("patients:chart", patient.pk)
+
+
+@requires(Permission.PATIENT_HISTORY)
+@require_safe
+def patient_history(request, patient_id):
+    """Every version and what it changed; `?on_day=…` or `?version=` shows the chart as it stood then."""
+    patient = selectors.get_patient(patient_id, by=request.member)
+    form = AsOfForm(request.GET if any(key.startswith("on") for key in request.GET) else None)
+    shown = None
+    if form.is_bound and form.is_valid():
+        shown = _version_on(request, patient, form)
+    elif request.GET.get("version", "").isdecimal() and len(request.GET["version"]) < 9:
+        shown = selectors.get_version(patient, number=int(request.GET["version"]))
+    audit.record_read(patient, by=request.member, kind="history")
+    fields = selectors.list_custom_fields()
+    context = {
+        "form": form,
+        "shown": shown,
+        "panels": presenting.overview(shown, [], fields) if shown else [],
+        "versions": presenting.history_entries(selectors.list_versions(patient), patient, fields, shown),
+    }
+    return _render_chart(request, "patients/history.html", patient, "history", context)
+
+
+def _version_on(request, patient, form):
+    end_of_day = datetime.combine(form.cleaned_data["on"] + timedelta(days=1), time.min, tzinfo=request.tenant.zone)
+    try:
+        return selectors.get_version(patient, at=min(end_of_day, timezone.now()))
+    except Http404:
+        form.add_error("on", _("This patient was not registered here yet on that day."))
+        return None
+
+
+@requires(Permission.AUDIT_VIEW_RECORD)
+@require_safe
+def patient_looks(request, patient_id):
+    """Who opened this chart, and why where a reason was given."""
+    patient = selectors.get_patient(patient_id, by=request.member)
+    audit.record_read(patient, by=request.member, kind="looks")
+    looks = [presenting.look_entry(look) for look in selectors.list_looks(patient)]
+    return _render_chart(request, "patients/looks.html", patient, "looks", {"looks": looks})
+
+
+def _try(request, done, service, *args, **kwargs):
+    try:
+        service(*args, **kwargs)
+    except RuleBroken as broken:
+        messages.error(request, broken.sentence)
+    else:
+        messages.success(request, done)
+
+
+def _form_status(request):
+    return 422 if request.method == "POST" else 200
+
+
+def _render_chart(request, template, patient, here, context, status=200):
+    may = request.member.may
+    tabs = [
+        ("chart", _("Overview"), True),
+        ("history", _("History"), may(Permission.PATIENT_HISTORY)),
+        ("looks", _("Who looked"), may(Permission.AUDIT_VIEW_RECORD)),
+    ]
+    context |= {
+        "patient": patient,
+        "banner": presenting.banner(patient),
+        "tabs": [
+            {"url": reverse(f"patients:{name}", args=[patient.pk]), "label": label, "is_here": name == here}
+            for name, label, allowed in tabs
+            if allowed
+        ],
+        "may_edit": may(Permission.PATIENT_EDIT) and not patient.is_archived,
+        "may_archive": may(Permission.PATIENT_ARCHIVE),
+    }
+    return render(request, template, context, status=status)

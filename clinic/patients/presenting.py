@@ -1,0 +1,221 @@
+"""How a patient is put into words for a page: the banner, the overview, differences between versions."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError as InvalidFields
+from django.forms import Form
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from . import selectors
+from .forms import GROUPS, PatientForm
+from .models import CustomField, Patient, PatientIdentifier
+
+__all__ = ["InvalidFields"]
+
+DUPLICATE_REASONS = {
+    "document": gettext_lazy("same document"),
+    "birth_date": gettext_lazy("similar name, same birth date"),
+    "contact": gettext_lazy("similar name, same phone or e-mail"),
+    "name": gettext_lazy("same name"),
+}
+LOOK_KINDS = {
+    "chart": gettext_lazy("Opened the chart"),
+    "edit": gettext_lazy("Opened the form to change it"),
+    "history": gettext_lazy("Read the history"),
+    "looks": gettext_lazy("Read this list"),
+    "api": gettext_lazy("Read it through the API"),
+}
+STATE_LABELS = {"archived_at": gettext_lazy("Archived"), "archive_reason": gettext_lazy("Reason for archiving")}
+
+
+def banner(patient: Patient) -> dict[str, Any]:
+    """The parameters of components/banner.html."""
+    numbers = [{"label": _("Number"), "value": patient.number}]
+    if patient.document_number:
+        numbers.append({"label": patient.document_type.code, "value": patient.document_number})
+    return {
+        "url": reverse("patients:chart", args=[patient.pk]),
+        "numbers": numbers,
+        "sex": str(patient.gender),
+        "allergies": [line.strip() for line in patient.allergies.replace(";", "\n").splitlines() if line.strip()],
+        "alerts": [patient.alerts] if patient.alerts else [],
+        "interpreter": (patient.language or _("needed")) if patient.needs_interpreter else "",
+        "state": _("Archived") if patient.is_archived else "",
+    }
+
+
+def overview(patient: Any, identifiers: list[PatientIdentifier], fields: list[CustomField]) -> list[dict[str, Any]]:
+    """Panels of facts, in the order of the form; `patient` is a Patient or one of its versions."""
+    panels = [
+        {"title": legend, "facts": [fact for name in names if (fact := _fact(patient, name))]}
+        for legend, names in GROUPS
+        if not _is_about_nothing(patient, names)
+    ]
+    if identifiers:
+        facts = [{"label": i.get_kind_display(), "value": i.value, "note": i.system} for i in identifiers]
+        panels.append({"title": _("Other numbers"), "facts": facts})
+    if fields:
+        own = [{"label": f.label, "value": _custom_words(patient.custom_fields.get(f.key))} for f in fields]
+        panels.append({"title": _("More about this patient"), "facts": own})
+    return panels
+
+
+def _is_about_nothing(patient: Any, names: list[str]) -> bool:
+    return names[0] == "is_deceased" and not patient.is_deceased
+
+
+def _fact(patient: Any, name: str) -> dict[str, Any] | None:
+    value = getattr(patient, name)
+    if name in {"title", "second_name", "second_last_name", "previous_names"} and not value:
+        return None
+    return {"label": _label(name), "value": words_for(patient, name)}
+
+
+def words_for(row: Any, name: str) -> str:
+    """The value of a field as people read it; "" when it is not known."""
+    value = getattr(row, name)
+    if display := getattr(Patient, f"get_{name}_display", None):
+        return str(display(row)) if value else ""
+    return _words(value)
+
+
+def _words(value: Any) -> str:
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool):
+        return _("Yes") if value else _("No")
+    if hasattr(value, "strftime"):
+        return date_format(value, "j M Y" if not hasattr(value, "hour") else "j M Y H:i")
+    return str(value)
+
+
+def _custom_words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else _words(value)
+
+
+def _label(name: str, fields: list[CustomField] | None = None) -> str:
+    if name.startswith("custom:"):
+        key = name.removeprefix("custom:")
+        return next((field.label for field in fields or [] if field.key == key), key)
+    label = STATE_LABELS.get(name) or Patient._meta.get_field(name).verbose_name
+    return str(label)[:1].upper() + str(label)[1:]
+
+
+def history_entries(changes, patient: Patient, fields: list[CustomField], shown: Any) -> list[dict[str, Any]]:
+    """What components/history.html takes, newest first."""
+    address = reverse("patients:history", args=[patient.pk])
+    newest = changes[0].version.version if changes else None
+    return [
+        {
+            "at": change.version.pgh_created_at,
+            "who": change.version.updated_by.display_name if change.version.updated_by else _("Import"),
+            "what": _("Version %(number)s") % {"number": change.version.version},
+            "url": f"{address}?version={change.version.version}" if change.version.version != newest else "",
+            "is_shown": bool(shown) and shown.version == change.version.version,
+            "changes": [
+                {"label": _label(name, fields), "before": _custom_words(before), "after": _custom_words(after)}
+                if name.startswith("custom:")
+                else {"label": _label(name), "before": _choice_words(name, before), "after": _choice_words(name, after)}
+                for name, before, after in change.changes
+            ],
+        }
+        for change in changes
+    ]
+
+
+def _choice_words(name: str, value: Any) -> str:
+    choices = dict(Patient._meta.get_field(name).flatchoices)
+    return str(choices[value]) if value and value in choices else _words(value)
+
+
+def look_entry(look: selectors.Look) -> dict[str, Any]:
+    return {"at": look.at, "who": look.name, "what": LOOK_KINDS.get(look.kind, look.kind), "reason": look.reason}
+
+
+def duplicate_entry(double: selectors.PossibleDuplicate) -> dict[str, Any]:
+    """What components/people.html takes."""
+    patient = double.patient
+    return {
+        "person": patient,
+        "url": reverse("patients:chart", args=[patient.pk]),
+        "born": patient.birth_date,
+        "number": patient.document_number or patient.number,
+        "note": ", ".join(str(DUPLICATE_REASONS[reason]) for reason in double.reasons),
+    }
+
+
+def fingerprint(doubles: list[selectors.PossibleDuplicate]) -> str:
+    """Which persons somebody was shown: confirming holds for these and no others."""
+    ids = sorted(str(double.patient.pk) for double in doubles)
+    return hashlib.sha256(",".join(ids).encode()).hexdigest()[:16]
+
+
+def add_refusal(form: Form, refusal: Exception) -> None:
+    """Put what a service refused on the form, beside the field it is about where there is one."""
+    if not isinstance(refusal, InvalidFields):
+        form.add_error(None, str(refusal))
+        return
+    for name, errors in refusal.message_dict.items():
+        for error in errors:
+            form.add_error(name if name in form.fields else None, error)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A stale save: rows for components/comparison.html, and the form with both people's changes in it."""
+
+    rows: list[dict[str, Any]]
+    who: str
+    when: Any
+    merged_form: PatientForm
+
+
+def compare(form: PatientForm, patient: Patient, fields: list[CustomField]) -> Comparison:
+    """What I typed, what somebody saved meanwhile, and what stood there when I opened the form.
+
+    In the form that comes back, fields only they changed have their value,
+    fields I changed have mine; where both changed, mine stands and the row
+    says so. Saving again is then a save on the newest version.
+    """
+    opened = selectors.get_version(patient, number=form.cleaned_data["version"])
+    current = selectors.get_version(patient, number=patient.version)
+    yours = form.patient_data()
+    data, rows = form.data.copy(), []
+    for name in PatientForm.Meta.fields:
+        before, theirs, mine = getattr(opened, name), getattr(current, name), yours[name]
+        if theirs == mine or (before == theirs and before == mine):
+            continue
+        if mine == before:
+            _put(data, form, name, theirs)
+        rows.append(
+            {
+                "label": _label(name),
+                "before": words_for(opened, name),
+                "theirs": words_for(current, name),
+                "yours": _choice_words(name, mine),
+                "is_conflict": before not in (theirs, mine),
+            }
+        )
+    data["version"] = str(patient.version)
+    merged = PatientForm(data, instance=patient, custom_fields=fields)
+    return Comparison(rows, current.updated_by.display_name if current.updated_by else "", current.updated_at, merged)
+
+
+def _put(data, form: PatientForm, name: str, value: Any) -> None:
+    """Write a value into submitted data as the field's own widget would have sent it."""
+    widget = form.fields[name].widget
+    if hasattr(widget, "decompress"):
+        for part, piece in zip(widget.widgets_names, widget.decompress(value), strict=True):
+            data[f"{name}{part}"] = "" if piece is None else str(piece)
+    elif isinstance(value, bool):
+        if value:
+            data[name] = "on"
+        else:
+            data.pop(name, None)
+    else:
+        data[name] = "" if value is None else str(getattr(value, "pk", value))

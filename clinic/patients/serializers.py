@@ -1,0 +1,119 @@
+"""What the API sends and receives about patients: MediSecure's words and casing, Quill's demographics."""
+
+from rest_framework import serializers
+
+from clinic.names import split_name
+
+from .models import Gender, Patient
+
+
+class PatientRowSerializer(serializers.ModelSerializer):
+    """One row of the list: MediSecure's fields, and the patient's repository (decision C6)."""
+
+    name = serializers.CharField()
+    phone = serializers.SerializerMethodField()
+    dateOfBirth = serializers.DateField(source="birth_date", allow_null=True)
+    gender = serializers.CharField(source="gender.word", help_text="male, female, other or unknown")
+    address = serializers.CharField(source="full_address")
+    repo = serializers.CharField()
+
+    class Meta:
+        model = Patient
+        fields = ["id", "name", "email", "phone", "dateOfBirth", "gender", "address", "created_at", "repo"]
+
+    def get_phone(self, patient) -> str:
+        return patient.phone or patient.cell_phone
+
+
+class PatientSerializer(PatientRowSerializer):
+    """One patient whole. `version` is also the ETag."""
+
+    bloodType = serializers.CharField(source="blood_type")
+    allergies = serializers.CharField()
+    medicalHistory = serializers.CharField(source="medical_history")
+
+    class Meta(PatientRowSerializer.Meta):
+        fields = [*PatientRowSerializer.Meta.fields, "bloodType", "allergies", "medicalHistory"]
+
+
+class WritePatientSerializer(serializers.Serializer):
+    """A patient as MediSecure sends one. Unknown keys are refused by name; "" means not known."""
+
+    name = serializers.CharField(max_length=480)
+    email = serializers.EmailField(max_length=254, allow_blank=True)
+    phone = serializers.CharField(max_length=30, allow_blank=True)
+    dateOfBirth = serializers.DateField(source="birth_date", allow_null=True)
+    gender = serializers.ChoiceField(choices=["male", "female", "other", "unknown"])
+    address = serializers.CharField(max_length=300, allow_blank=True)
+    bloodType = serializers.ChoiceField(
+        source="blood_type", choices=Patient.BloodType.values, required=False, allow_blank=True
+    )
+    allergies = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+    medicalHistory = serializers.CharField(source="medical_history", max_length=20000, required=False, allow_blank=True)
+
+    def to_internal_value(self, data):
+        unknown = set(data) - set(self.fields) if isinstance(data, dict) else ()
+        if unknown:
+            raise serializers.ValidationError({str(key)[:100]: ["There is no such field."] for key in sorted(unknown)})
+        return super().to_internal_value(data)
+
+    def patient_data(self) -> dict:
+        """What the service takes: the name in its four parts, the gender as its row."""
+        data = dict(self.validated_data)
+        if "address" in data:
+            # One line here; in parts it would be said twice when it is read again.
+            data |= {"city": "", "region": "", "postal_code": "", "country": ""}
+        if "name" in data:
+            data |= vars(split_name(data.pop("name")))
+        if "gender" in data:
+            data["gender"] = Gender.objects.get(word=data["gender"])
+        return data
+
+
+class DemographicsSerializer(serializers.Serializer):
+    """Quill's demographics; all keys optional, the whole is replaced."""
+
+    given_name = serializers.CharField(max_length=240, required=False, allow_blank=True, allow_null=True)
+    family_name = serializers.CharField(max_length=240, required=False, allow_blank=True, allow_null=True)
+    date_of_birth = serializers.DateField(required=False, allow_null=True)
+    sex = serializers.ChoiceField(
+        choices=["male", "female", "other", "unknown", "M", "F", "O", "N"], required=False, allow_null=True
+    )
+    address = serializers.DictField(required=False, allow_null=True)
+    contact = serializers.DictField(required=False, allow_null=True)
+    meta = serializers.DictField(required=False, allow_null=True)
+
+    def demographics_data(self) -> dict:
+        """What the service takes: `sex` as a row of the gender list."""
+        data = dict(self.validated_data)
+        sex = data.pop("sex", None)
+        if sex:
+            column = "code" if len(sex) == 1 else "word"
+            data["gender"] = Gender.objects.get(**{column: sex})
+        return data
+
+
+class StoredDemographicsSerializer(serializers.Serializer):
+    repo = serializers.CharField()
+    path = serializers.CharField()
+
+
+class RawDemographicsSerializer(serializers.Serializer):
+    repo = serializers.CharField()
+    content = serializers.CharField(help_text="JSON text")
+
+
+class RepositoryRowSerializer(serializers.Serializer):
+    repo = serializers.CharField()
+    demographics = serializers.DictField(allow_null=True)
+
+
+class ArchiveSerializer(serializers.Serializer):
+    reason = serializers.CharField(max_length=300)
+
+
+class LookSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    at = serializers.DateTimeField()
+    kind = serializers.CharField()
+    reason = serializers.CharField()

@@ -1,0 +1,26 @@
+"""The first page after signing in."""
+
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from accounts.permissions import Permission
+from accounts.users.guards import requires
+from clinic.patients import selectors as patients
+
+
+@requires(Permission.OWN_PROFILE)
+@require_safe
+def today(request):
+    """What is mine: the charts I opened last. The agenda and the waiting room join it with scheduling."""
+    member = request.member
+    may_see_patients = member.may(Permission.PATIENT_VIEW)
+    context = {
+        "recent": patients.list_recent_patients(by=member) if may_see_patients else [],
+        "own_chart": None if may_see_patients else patients.list_patients(by=member).first(),
+        "patient_count": patients.count_patients(by=member) if may_see_patients else None,
+        "today": timezone.localdate(timezone=request.tenant.zone),
+        "may_see_patients": may_see_patients,
+        "may_create": member.may(Permission.PATIENT_CREATE),
+    }
+    return render(request, "home/today.html", context)
