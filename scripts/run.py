@@ -166,10 +166,17 @@ def without(environment: dict[str, str], names) -> dict[str, str]:
 
 def start_servers(environ, state: State, supervisor: Supervisor) -> dict[str, str]:
     """Start what is not given by DATABASE_URL or REDIS_URL; the addresses for the children."""
-    say("starting PostgreSQL and Redis" if not environ.get("DATABASE_URL") else "connecting to DATABASE_URL")
-    addresses = (
-        external_database(environ, state) if environ.get("DATABASE_URL") else embedded_database(state, supervisor)
-    )
+    if environ.get("DATABASE_URL") or environ.get("REDIS_URL"):
+        say("connecting to the servers of DATABASE_URL and REDIS_URL")
+        found = json.loads(run_python(["-m", "scripts.external"], environ))
+        if "problem" in found:
+            raise Problem(found["problem"])
+    else:
+        say("starting PostgreSQL and Redis")
+    if environ.get("DATABASE_URL"):
+        addresses = external_database(environ, state, found)
+    else:
+        addresses = embedded_database(state, supervisor)
     if environ.get("REDIS_URL"):
         return addresses | {"REDIS_URL": environ["REDIS_URL"]}
     redis = supervisor.add("redis", lambda: start_redis(state / "redis", log=state.log("redis")))
@@ -195,8 +202,8 @@ def embedded_database(state: State, supervisor: Supervisor) -> dict[str, str]:
     }
 
 
-def external_database(environ, state: State) -> dict[str, str]:
-    """The addresses on a server of the operator's own.
+def external_database(environ, state: State, found: dict) -> dict[str, str]:
+    """The addresses on a server of the operator's own; `found` is what scripts.external says of it.
 
     A superuser's DATABASE_URL is used once, to make the three roles; they are
     named after the database, so that several databases share one server.
@@ -204,9 +211,6 @@ def external_database(environ, state: State) -> dict[str, str]:
     """
     state.forget_done("prepared")  # it may be another database than last time
     given = {name: environ[name] for name in ("DATABASE_URL", *ONLY_FOR_OPERATORS) if environ.get(name)}
-    found = json.loads(run_python(["-m", "scripts.external"], environ | given))
-    if "problem" in found:
-        raise Problem(found["problem"])
     if not found["superuser"]:
         if "DATABASE_OWNER_URL" not in given:
             raise Problem(

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from config.environment import Environment
-from scripts import Problem, run, servers
+from scripts import Problem, external, run, servers
 from scripts.state import State
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,6 +110,13 @@ def test_run_refuses_a_database_that_does_not_answer(tmp_path, port):
     assert "hunter2" not in said
 
 
+def test_run_refuses_a_redis_that_does_not_answer(tmp_path, port):
+    said = refusal(tmp_path / "state", port, REDIS_URL="redis://:hunter2@127.0.0.1:1/0")
+
+    assert said.startswith("REDIS_URL cannot be used: ")
+    assert "hunter2" not in said
+
+
 def test_bootstrap_refuses_an_old_python(tmp_path):
     lie = "import sys, runpy; sys.version_info = (3, 9, 2, 'final', 0); sys.argv = ['bootstrap.py', 'run']; "
     code = lie + "runpy.run_path('scripts/bootstrap.py', run_name='__main__')"
@@ -135,7 +142,7 @@ def other_server(tmp_path):
 
 def addresses(url, tmp_path, **environment):
     with State.open(tmp_path / "state") as state:
-        return run.external_database({"PATH": os.environ["PATH"], "DATABASE_URL": url} | environment, state)
+        return run.external_database({"DATABASE_URL": url} | environment, state, external.examine_database(url))
 
 
 def test_external_database_of_a_superuser_names_three_roles_after_it(other_server, tmp_path):
