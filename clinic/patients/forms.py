@@ -59,6 +59,8 @@ class PatientForm(forms.ModelForm):
     def __init__(self, *args, custom_fields=(), **kwargs):
         super().__init__(*args, **kwargs)
         self.fields["first_name"].required = True
+        for name in ("marital_status", "blood_type"):
+            self.fields[name].choices = [("", _("Not known")), *self.fields[name].choices[1:]]
         self.fields["version"].initial = self.instance.version
         self.custom = {}
         for definition in custom_fields:

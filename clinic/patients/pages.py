@@ -92,6 +92,7 @@ def create_patient(request):
         "form": form,
         "numbers": numbers,
         "doubles": [presenting.duplicate_entry(double) for double in doubles],
+        "links": [(reverse("patients:list"), _("Patients"))],
         "confirmation": presenting.fingerprint(doubles) if doubles else "",
     }
     return render(request, "patients/create.html", context, status=_form_status(request))

@@ -30,6 +30,9 @@ LOOK_KINDS = {
     "looks": gettext_lazy("Read this list"),
     "api": gettext_lazy("Read it through the API"),
 }
+OVERVIEW_ORDER = ["is_deceased", "allergy_status", "cell_phone", "birth_date", "document_type", "title", "habeas_data"]
+"""The groups of the form by their first field, in the order of the overview."""
+SHOWN_WHEN_FILLED = {"title", "second_name", "second_last_name", "previous_names", "allergies", "alerts", "died_on"}
 STATE_LABELS = {"archived_at": gettext_lazy("Archived"), "archive_reason": gettext_lazy("Reason for archiving")}
 
 
@@ -50,10 +53,10 @@ def banner(patient: Patient) -> dict[str, Any]:
 
 
 def overview(patient: Any, identifiers: list[PatientIdentifier], fields: list[CustomField]) -> list[dict[str, Any]]:
-    """Panels of facts, in the order of the form; `patient` is a Patient or one of its versions."""
+    """Panels of facts, what matters at the bedside first; `patient` is a Patient or one of its versions."""
     panels = [
         {"title": legend, "facts": [fact for name in names if (fact := _fact(patient, name))]}
-        for legend, names in GROUPS
+        for legend, names in sorted(GROUPS, key=lambda group: OVERVIEW_ORDER.index(group[1][0]))
         if not _is_about_nothing(patient, names)
     ]
     if identifiers:
@@ -66,12 +69,15 @@ def overview(patient: Any, identifiers: list[PatientIdentifier], fields: list[Cu
 
 
 def _is_about_nothing(patient: Any, names: list[str]) -> bool:
-    return names[0] == "is_deceased" and not patient.is_deceased
+    # The chart of today has a panel of its own for consent, with every answer that was given.
+    return (names[0] == "is_deceased" and not patient.is_deceased) or (
+        names[0] == "habeas_data" and isinstance(patient, Patient)
+    )
 
 
 def _fact(patient: Any, name: str) -> dict[str, Any] | None:
     value = getattr(patient, name)
-    if name in {"title", "second_name", "second_last_name", "previous_names"} and not value:
+    if name in SHOWN_WHEN_FILLED and not value:
         return None
     return {"label": _label(name), "value": words_for(patient, name)}
 
