@@ -8,10 +8,9 @@ COMPOSE ?= docker compose
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-export PORT STATE_DIR RATE_LIMIT_SCALE
+export PORT STATE_DIR RATE_LIMIT_SCALE COMPOSE
 
 DEV = $(PYTHON) scripts/bootstrap.py requirements-dev.lock
-LOCAL = ENV_FILE="$(STATE_DIR)/env" $(PYTHON) scripts/bootstrap.py requirements-local.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint fmt bench migrate seed up down lock clean
@@ -35,12 +34,11 @@ fmt: ## put code and templates in shape
 bench: ## print the figures (BENCH_ARGS)
 	@$(DEV) -m bench $(BENCH_ARGS)
 
-# On the installation that `make run` keeps in STATE_DIR; without one, on Compose.
-migrate: ## apply migrations
-	@if [ -f "$(STATE_DIR)/env" ]; then $(LOCAL) manage.py migrate; else $(COMPOSE) run --rm migrate; fi
+migrate: ## apply migrations, to what `make run` keeps in STATE_DIR or else to Compose
+	@$(PYTHON) scripts/bootstrap.py manage migrate
 
-seed: ## make the demo clinics
-	@if [ -f "$(STATE_DIR)/env" ]; then $(LOCAL) manage.py seed_demo; else $(COMPOSE) run --rm web python manage.py seed_demo; fi
+seed: ## make the demo clinics there
+	@$(PYTHON) scripts/bootstrap.py manage seed_demo
 
 up: ## Compose: build and start (makes .env with random secrets on first use)
 	@$(PYTHON) scripts/compose_secrets.py

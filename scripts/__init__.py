@@ -4,6 +4,7 @@ bootstrap.py   from a bare Python to an environment with the locked packages
 run.py         `make run`, from the first check to the last goodbye
 state.py       STATE_DIR: lock, secrets, the environment of the installation
 prepare.py     roles, tables, demo data, in one Django process
+manage.py      one manage.py command on a running installation
 supervisor.py  keeps the processes alive and ends them together
 servers.py     PostgreSQL and Redis out of Python packages
 """

@@ -1,6 +1,7 @@
 """From a bare machine with Python 3.11 to `.venv` with the locked packages, then on to what was asked for.
 
     python3 scripts/bootstrap.py run                          # make run
+    python3 scripts/bootstrap.py manage COMMAND...            # make migrate, make seed
     python3 scripts/bootstrap.py LOCK ARGUMENTS...            # .venv/bin/python ARGUMENTS, with LOCK installed
 
 Standard library only, and a syntax that Python 3.6 still parses, so that it
@@ -153,13 +154,13 @@ def main(arguments):
     # An exception instead of sudden death: subprocess.run then ends pip too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     os.chdir(ROOT)
-    if arguments == ["run"]:
+    if arguments[:1] in (["run"], ["manage"]):
         sys.path.insert(0, ROOT)
-        from scripts import run
+        from scripts import manage, run
 
-        return run.main()
+        return run.main() if arguments[0] == "run" else manage.main(arguments[1:])
     if len(arguments) < 2 or arguments[0] not in WIDER:
-        fail("usage: bootstrap.py run, or bootstrap.py LOCK ARGUMENTS...")
+        fail("usage: bootstrap.py run, manage COMMAND... or LOCK ARGUMENTS...")
     install(arguments[0])
     os.execv(VENV_PYTHON, [VENV_PYTHON, *arguments[1:]])
 
