@@ -23,6 +23,7 @@ from rest_framework.viewsets import ViewSet
 
 from accounts.permissions import DEFAULT_ROLES, Permission
 from accounts.users.guards import PUBLIC, public, requires
+from tenancy.tenants.catalogue import SHARED_TABLES
 from tenancy.tenants.models import TenantModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,14 +40,6 @@ NOT_THERE = {"django.http.Http404", "django.shortcuts.get_object_or_404"}
 KNOW_NO_WEB = ("services", "selectors", "models", "tasks")
 BANNED_NAMES = {"views", "utils", "util", "helpers", "common", "core", "misc"}
 
-GLOBAL_TABLES = {
-    "tenants.Tenant": "Is the clinic; looked up before anybody is inside of one.",
-    "users.User": "A person may work in several clinics and is known before one is chosen (decision X8).",
-    "users.Workplace": "Ids only: which clinics a person may choose at sign-in.",
-    "patients.DocumentType": "Lookup shared by all clinics (decision X14).",
-    "patients.Gender": "Lookup shared by all clinics (decision X14).",
-    "patients.Insurer": "Lookup shared by all clinics (decision X14).",
-}
 UNGUARDED = {
     "admin": "Every page of the admin site asks CarewrightAdminSite.has_permission.",
     "config.errors.api_not_found": "Answers 404 to what no room answers.",
@@ -162,13 +155,13 @@ def test_a_web_import_is_found(line):
 
 
 def rows_without_a_clinic(found):
-    """Models of ours that are neither tenant tables nor on the list. History tables carry `tenant`, too."""
+    """Models of ours that are neither tenant tables nor listed in `catalogue`. History tables carry `tenant`, too."""
     return [
         model._meta.label
         for model in found
         if not issubclass(model, TenantModel)
         and not any(field.attname == "tenant_id" for field in model._meta.concrete_fields if field.name == "tenant")
-        and model._meta.label not in GLOBAL_TABLES
+        and model._meta.db_table not in SHARED_TABLES
     ]
 
 
@@ -196,11 +189,6 @@ def test_a_table_without_a_clinic_is_found():
     finally:
         del apps.all_models["tenants"]["orphan"]
         apps.clear_cache()
-
-
-def test_the_list_of_global_tables_is_not_longer_than_needed():
-    assert set(GLOBAL_TABLES) <= {model._meta.label for model in our_models()}
-    assert all(reason for reason in GLOBAL_TABLES.values())
 
 
 # --- 4. Every door names its permission ------------------------------------------------------------------------------
