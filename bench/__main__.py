@@ -1,0 +1,43 @@
+"""`python -m bench [start] [import] [search] [pages] [--patients N]`: print each figure beside its target.
+
+Exit code 0 also when a figure is out of reach: a benchmark reports, it does not
+judge. Machines are noisy; run it on a quiet one and compare within one run.
+"""
+
+import argparse
+import os
+import platform
+import sys
+from datetime import datetime, timezone
+
+from bench import installation, large_clinic, report
+
+BENCHES = ("start", "import", "search", "pages")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("benches", nargs="*", metavar="|".join(BENCHES), help="all of them when none is named")
+    parser.add_argument("--patients", type=int, default=200_000, help="size of the large clinic")
+    options = parser.parse_args()
+    if unknown := set(options.benches) - set(BENCHES):
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    wanted = options.benches or list(BENCHES)
+    print(
+        f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
+    if "start" in wanted:
+        report.show("Starting from nothing, and again", installation.measure_start())
+    if "import" in wanted:
+        report.show("Importing ../shared/data/patients", installation.measure_import())
+    if {"search", "pages"} & set(wanted):
+        with large_clinic.open_clinic(options.patients) as clinic:
+            if "search" in wanted:
+                title = f"Searching {options.patients:,} patients of one clinic, in the database"
+                report.show(title, large_clinic.measure_search(clinic))
+            if "pages" in wanted:
+                report.show("Pages, 8 connections", large_clinic.measure_pages(clinic))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
