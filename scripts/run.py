@@ -21,6 +21,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -343,12 +344,24 @@ def announce(state: State, address: str) -> None:
 def demo_lines(state: State) -> list[str]:
     """The demo logins as a table, out of what `seed_demo --json` said."""
     try:
-        demo = json.loads((state / "demo.json").read_text())
-        rows = [(login["clinic"], login["email"], login["password"], login["role"]) for login in demo["logins"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        rows = list(logins_in(json.loads((state / "demo.json").read_text())))
+    except (OSError, ValueError):
         return []
     widths = [max(len(row[column]) for row in rows) for column in range(4)] if rows else []
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def logins_in(found, clinic: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Clinic, e-mail, password and role of every login in a JSON value, whichever way it is nested."""
+    if isinstance(found, list):
+        for part in found:
+            yield from logins_in(part, clinic)
+    elif isinstance(found, dict) and "email" in found and "password" in found:
+        yield str(found.get("clinic", clinic)), found["email"], found["password"], str(found.get("role", ""))
+    elif isinstance(found, dict):
+        clinic = str(found.get("clinic") or found.get("name") or clinic)
+        for part in found.values():
+            yield from logins_in(part, clinic)
 
 
 # --- Signals and last words ------------------------------------------------------------------------------------------

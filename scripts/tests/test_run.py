@@ -130,6 +130,15 @@ def test_bootstrap_refuses_an_old_python(tmp_path):
     )
 
 
+def test_logins_in_finds_them_flat_and_nested():
+    login = {"email": "ana@example.org", "password": "secret", "role": "nurse"}
+    row = ("Riverside", "ana@example.org", "secret", "nurse")
+
+    assert list(run.logins_in({"logins": [login | {"clinic": "Riverside"}]})) == [row]
+    assert list(run.logins_in({"clinics": [{"name": "Riverside", "staff": [login | {"name": "Ana"}]}]})) == [row]
+    assert list(run.logins_in({"patients": 3})) == []
+
+
 # --- Somebody else's database --------------------------------------------------------------------------------------
 
 
