@@ -20,7 +20,7 @@ urlpatterns = [
     *both_slashes("api/redoc", openapi.reference),
     path("api/v1/", include((api.token_flavour, "api_v1"))),
     path("api/", include((api.cookie_flavour, "api"))),
-    re_path(r"^(?:api|v1|fhir)(?:/.*)?$", errors.api_not_found),
+    re_path(r"^(?P<unknown>(?:api|v1|fhir)(?:/.*)?)$", errors.api_not_found),
 ]
 
 handler400 = errors.bad_request

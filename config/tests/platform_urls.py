@@ -136,7 +136,7 @@ urlpatterns = [
     path("people/<uuid:pk>/letters/<slug:name>/", page),
     path("api/v1/", include((api, "api_v1"))),
     path("api/", include((api, "api"))),
-    re_path(r"^(?:api|v1|fhir)(?:/.*)?$", errors.api_not_found),
+    re_path(r"^(?P<unknown>(?:api|v1|fhir)(?:/.*)?)$", errors.api_not_found),
 ]
 
 handler400 = errors.bad_request

@@ -36,8 +36,19 @@ def test_nothing_stays_bound_after_a_request():
         ("patients/<uuid:pk>/edit/", "/patients/{pk}/edit"),
         ("api/^patients/(?P<pk>[0-9a-f]{8}(-[0-9a-f]{4}){3})/letters/?$", "/api/patients/{pk}/letters"),
         ("api/^patients/(?P<pk>[^/.]+)/letters/(?P<name>[a-z]+(?:[.]md)?)/?$", "/api/patients/{pk}/letters/{name}"),
-        ("^(?:api|v1|fhir)(?:/.*)?$", "/(?:api|v1|fhir)(?:/.*)?"),
+        ("^(?P<unknown>(?:api|v1|fhir)(?:/.*)?)$", "/{unknown}"),
     ],
 )
 def test_pattern_name(route, name):
     assert pattern_name(route) == name
+
+
+def test_a_chunked_body_is_411_and_not_taken_for_empty():
+    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/api/notes", "CONTENT_TYPE": "application/json"}
+    chunked = {"HTTP_TRANSFER_ENCODING": "chunked"}
+
+    refused = Client().request(**environ, **chunked)
+
+    assert (refused.status_code, refused.json()["code"]) == (411, "length_required")
+    assert Client().request(**environ).status_code == 201
+    assert Client().request(**environ, **chunked, CONTENT_LENGTH="0").status_code == 201

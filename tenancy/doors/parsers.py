@@ -7,6 +7,7 @@ nesting, and took duplicate keys, UTF-16 and 5,000-digit numbers
 
 import json
 import math
+import re
 from typing import Any
 
 import orjson
@@ -19,6 +20,8 @@ from rest_framework.parsers import BaseParser
 from .refusals import BodyTooLarge, FieldsRefused, problem
 from .text import forbidden_character
 
+# Bytes without which no text in valid JSON can hold a forbidden character: escapes, DEL, the two overrides.
+SUSPICIOUS = re.compile(rb"\\[ubf]|\x7f|\xe2\x80[\xad\xae]")
 SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**63 - 1
 
 
@@ -54,13 +57,13 @@ def read_json(body: bytes) -> Any:
     What it lets pass is checked afterwards: our own depth, characters and
     numbers on its result, duplicate keys and integers beyond 64 bits by the
     standard library, which is safe once the depth is known. A body of 124
-    bytes costs about 8 microseconds, of 48 kB about 3 milliseconds.
+    bytes costs about 8 microseconds, 48 kB with 4,000 objects 3 milliseconds.
     """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ParseError(_sentence(error), code="invalid_json") from None
-    _check_values(value)
+    _check_values(value, texts=SUSPICIOUS.search(body) is not None)
     json.loads(body, object_pairs_hook=_unique_pairs, parse_int=_small_integer)
     return value
 
@@ -83,7 +86,8 @@ def _sentence(error: orjson.JSONDecodeError) -> str:
     }
 
 
-def _check_values(value: Any) -> None:
+def _check_values(value: Any, *, texts: bool) -> None:
+    """Walk the value level by level, without recursion; look into texts only where `texts` says so."""
     level, depth = [value], 0
     while level:
         depth += 1
@@ -91,16 +95,17 @@ def _check_values(value: Any) -> None:
             raise ParseError(_("The JSON is nested too deeply."), code="too_deep")
         below: list = []
         for item in level:
-            if isinstance(item, str):
-                _check_text(item)
-            elif isinstance(item, dict):
-                for key in item:
-                    _check_text(key)
+            kind = type(item)
+            if kind is dict:
                 below.extend(item.values())
-            elif isinstance(item, list):
+                if texts:
+                    below.extend(item)
+            elif kind is list:
                 below.extend(item)
-            elif isinstance(item, float) and item == 0 and math.copysign(1, item) < 0:
+            elif kind is float and item == 0 and math.copysign(1, item) < 0:
                 raise ParseError(_("Minus zero is not a number we can keep."), code="invalid_number")
+            elif texts and kind is str:
+                _check_text(item)
         level = below
 
 
