@@ -10,7 +10,7 @@ class TenantCommand(BaseCommand):
     """A command with `--tenant SLUG`; its `handle_tenant(tenant, **options)` runs inside that clinic.
 
     Without the option it refuses, or, where `all_tenants` is set, runs once
-    for each active clinic in turn. Each run is a transaction of its own
+    for each clinic in turn, closed ones too. Each run is a transaction of its own
     unless the command opens its own (`own_transactions`).
     """
 
