@@ -9,7 +9,6 @@ from django.utils import translation
 from django.utils.crypto import constant_time_compare
 
 from tenancy.tenants.context import tenant_context
-from tenancy.tenants.models import Tenant
 
 from . import selectors, sessions
 from .credentials import TwoCallers, read_credential
@@ -34,11 +33,10 @@ class MemberMiddleware:
         request.member = request.tenant = request.sign_in = request.credential = None
         request.two_callers = False
         tenant_id, session_id = self._claimed(request)
-        tenant = Tenant.objects.filter(pk=tenant_id, is_active=True).first() if tenant_id else None
-        if tenant is None:
+        if tenant_id is None:
             return self.get_response(request)
-        with tenant_context(tenant.id):
-            self._recognise(request, tenant, session_id)
+        with tenant_context(tenant_id):
+            self._recognise(request, session_id)
             response = self.get_response(request)
             if response.status_code >= 500:
                 transaction.set_rollback(True)
@@ -57,10 +55,11 @@ class MemberMiddleware:
         claims = request.credential.claims if request.credential else None
         return (claims.tenant_id, claims.session_id) if claims else (None, None)
 
-    def _recognise(self, request, tenant, session_id):
+    def _recognise(self, request, session_id):
         session = selectors.get_live_session(session_id)
         if session is None or not self._belongs(request, session):
             return
+        tenant = session.tenant
         request.tenant, request.sign_in, request.member = tenant, session, session.membership
         request._cached_user = session.membership.user
         sessions.touch_session(session)

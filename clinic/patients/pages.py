@@ -49,6 +49,7 @@ def patient_list(request):
         "patients": page.items,
         "page": page,
         "search": query.q,
+        "columns": presenting.list_columns(),
         "archived": query.archived,
         "too_many": bool(query.q) and page.total >= selectors.MOST_FOUND,
         "may_create": request.member.may(Permission.PATIENT_CREATE),

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from itertools import combinations
 from uuid import UUID
 
 import phonenumbers
@@ -23,6 +24,10 @@ LONGEST_TOKEN = 120
 MOST_WORDS = 8
 REVERSED = "~"
 """Before the reversed digits of a phone number, so that its tail is a prefix, too."""
+HEAD = 3
+PAIR = "="
+"""Before the first three letters of two name words, `=gar+mar`: two common beginnings together are rare,
+and this finds them without walking through everybody who has one of them."""
 
 _DIGITS_AND_SEPARATORS = re.compile(r"[\d\s().+/-]+")
 _DATES = (
@@ -41,6 +46,7 @@ def tokens_of(patient: Patient, identifier_values: Iterable[str] = ()) -> set[st
         patient.previous_names,
     ]
     tokens = {word for name in names for word in words_of(name)}
+    tokens |= _pairs(tokens)
     tokens |= {word for name in (*names, patient.name) if is_unspaced(name) for word in _suffixes(name)}
     for number in (patient.document_number, *identifier_values):
         tokens |= _number_tokens(number)
@@ -91,36 +97,60 @@ def read_query(text: str) -> Asked:
 def find_patient_ids(words: tuple[str, ...], *, limit: int) -> list[UUID]:
     """Ids of at most `limit` patients of the current clinic that fit every word, in no order.
 
-    The rarest word leads and the others are looked up for each of its
-    patients, so that two common words cost no more than one rare one
-    (0.05 to 5 ms on 200,000 patients; bench/search.py prints it).
+    Two words that look like names lead by their pair; otherwise the rarest
+    word leads. The remaining words are looked up for each patient found so
+    (`make bench BENCH_ARGS=search` prints the times on 200,000 patients).
     """
     if not words:
         return []
     tenant_id = current_tenant_id()
     with connection.cursor() as cursor:
+        if two := _two_names(words):
+            # A word of three letters is all in the pair; a longer one has to fit to its end.
+            others = [word for word in words if word not in two or len(word) > HEAD]
+            return _find(cursor, tenant_id, sorted(_pairs(set(two))), others, limit)
         first, *others = _rarest_first(cursor, tenant_id, words)
-        ranges = _ranges(first)
-        leading = " UNION ALL ".join(
-            "SELECT patient_id FROM patients_patienttoken WHERE tenant_id = %s AND token ^@ %s" for _ in ranges
+        return _find(cursor, tenant_id, _ranges(first), others, limit)
+
+
+def _find(cursor, tenant_id, ranges: list[str], others: list[str], limit: int) -> list[UUID]:
+    """Patients with a token in one of the ranges, each looked up for all the other words."""
+    leading = " UNION ALL ".join(
+        "SELECT patient_id FROM patients_patienttoken WHERE tenant_id = %s AND token ^@ %s" for _ in ranges
+    )
+    probes, probe_values = [], []
+    for word in others:
+        fits = " OR ".join("o.token ^@ %s" for _ in _ranges(word))
+        # A scalar subquery is looked up per row; EXISTS may become a hash of everything that begins with "mar".
+        probes.append(
+            "(SELECT true FROM patients_patienttoken o WHERE o.tenant_id = %s"
+            f" AND o.patient_id = led.patient_id AND ({fits}) LIMIT 1)"
         )
-        probes, probe_values = [], []
-        for word in others:
-            fits = " OR ".join("o.token ^@ %s" for _ in _ranges(word))
-            # A scalar subquery is looked up per row; EXISTS may become a hash of everything that begins with "mar".
-            probes.append(
-                "(SELECT true FROM patients_patienttoken o WHERE o.tenant_id = %s"
-                f" AND o.patient_id = led.patient_id AND ({fits}) LIMIT 1)"
-            )
-            probe_values += [tenant_id, *_ranges(word)]
-        where = f"WHERE {' AND '.join(probes)}" if probes else ""
-        # The inner limit stops the scan early; one patient may be there under several tokens, hence three times.
-        statement = (
-            f"SELECT DISTINCT patient_id FROM (SELECT patient_id FROM ({leading}) led {where} LIMIT %s) found LIMIT %s"
-        )
-        values = [value for prefix in ranges for value in (tenant_id, prefix)]
-        cursor.execute(statement, [*values, *probe_values, limit * 3, limit])
-        return [row[0] for row in cursor.fetchall()]
+        probe_values += [tenant_id, *_ranges(word)]
+    where = f"WHERE {' AND '.join(probes)}" if probes else ""
+    # The inner limit stops the scan early; one patient may be there under several tokens, hence three times.
+    statement = (
+        f"SELECT DISTINCT patient_id FROM (SELECT patient_id FROM ({leading}) led {where} LIMIT %s) found LIMIT %s"
+    )
+    values = [value for prefix in ranges for value in (tenant_id, prefix)]
+    cursor.execute(statement, [*values, *probe_values, limit * 3, limit])
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _pairs(words: set[str]) -> set[str]:
+    heads = sorted({word[:HEAD] for word in words if len(word) >= HEAD})
+    return {f"{PAIR}{first}+{second}" for first, second in combinations(heads, 2)}
+
+
+def _two_names(words: tuple[str, ...]) -> list[str]:
+    """The two longest words that look like names and begin differently; [] where there are no such two."""
+    names = {word[:HEAD]: word for word in sorted(words, key=len) if len(word) >= HEAD and _looks_like_name(word)}
+    longest = sorted(names.values(), key=len)[-2:]
+    return longest if len(longest) == 2 else []
+
+
+def _looks_like_name(word: str) -> bool:
+    return "@" not in word and not any(character.isdigit() for character in word)
 
 
 def _rarest_first(cursor, tenant_id, words: tuple[str, ...]) -> list[str]:
