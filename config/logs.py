@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import traceback
+from collections import defaultdict
 from types import TracebackType
 from typing import Any
 
@@ -45,7 +46,7 @@ def json_formatter() -> logging.Formatter:
             _drop_personal,
             _render,
         ],
-        use_get_message=True,
+        pass_foreign_args=True,
     )
 
 
@@ -89,10 +90,27 @@ def _summary(trace):
 
 
 def _unquote(_logger, _method, event):
+    """Take out what libraries quote: paths and headers (Django), results and exception texts (Celery)."""
     record = event["_record"]
-    if record.name.startswith(QUOTING_LOGGERS) and not event["_from_structlog"]:
-        event["event"] = record.args[0] if record.args and record.name == "django.request" else record.name
+    if record.name.startswith("django_structlog"):
+        event.pop("error", None)
+    args = event.pop("positional_args", ())
+    if event["_from_structlog"]:
+        return event
+    if record.name.startswith(QUOTING_LOGGERS):
+        event["event"] = args[0] if args and record.name == "django.request" else record.name
+    elif record.name == "celery.app.trace" and isinstance(args, dict):
+        known = {name: args[name] for name in ("name", "id", "description", "runtime") if name in args}
+        event["event"] = record.msg % defaultdict(lambda: "(not logged)", known)
     return event
+
+
+def keep_request_id(context: dict, **_kwargs) -> None:
+    """Of what is bound to a request only its id goes along with a task (a receiver of django-structlog's signal)."""
+    request_id = context.get("request_id")
+    context.clear()
+    if request_id:
+        context["request_id"] = request_id
 
 
 def _name_tenant(_logger, _method, event):

@@ -366,6 +366,7 @@ TIME_ZONE = "UTC"  # the zone of a clinic belongs to the clinic
 
 # --- Logs ------------------------------------------------------------------------------------------------------------
 
+DJANGO_STRUCTLOG_CELERY_ENABLED = True  # the id of a request goes along with the tasks it starts
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

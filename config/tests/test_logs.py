@@ -5,8 +5,10 @@ import logging
 
 import pytest
 import structlog
+from celery.signals import before_task_publish
 from django.db import IntegrityError
 from django.test import Client
+from django_structlog.celery.receivers import CeleryReceiver
 from psycopg.errors import UniqueViolation
 
 from config.logs import json_formatter
@@ -122,6 +124,12 @@ def test_a_foreign_host_is_not_repeated(lines):
     assert not [line for line in lines if CANARY.lower() in line]
 
 
+def test_a_broken_page_is_logged_by_django_with_its_reason_only(lines):
+    ask("GET", "/broken/?q=Zoraida")
+
+    assert "Internal Server Error" in [json.loads(line)["event"] for line in lines]
+
+
 def test_stock_logging_would_have_written_the_name(caplog):
     ask("GET", "/broken/?q=Zoraida")
 
@@ -183,3 +191,31 @@ def test_lines_carry_request_and_tenant_and_no_address(lines):
     for line in (ours, theirs):
         assert (line["request_id"], line["tenant_id"]) == ("r-2", "018f-tenant")
         assert "ip" not in line
+
+
+def test_celery_lines_name_the_task_and_neither_result_nor_error():
+    task = {"name": "patients.tasks.export", "id": "t-1", "runtime": 0.5, "return_value": SECRET, "exc": SECRET}
+    success = "Task %(name)s[%(id)s] succeeded in %(runtime)ss: %(return_value)s"
+    failure = "Task %(name)s[%(id)s] %(description)s: %(exc)s"
+
+    done = formatted(success, task, name="celery.app.trace")
+    failed = formatted(failure, {**task, "description": "raised unexpected"}, name="celery.app.trace")
+
+    assert done["event"] == "Task patients.tasks.export[t-1] succeeded in 0.5s: (not logged)"
+    assert failed["event"] == "Task patients.tasks.export[t-1] raised unexpected: (not logged)"
+
+
+def test_a_failed_task_is_logged_without_the_text_of_its_error(lines):
+    CeleryReceiver().receiver_task_failure(task_id="t-1", exception=ValueError(SECRET))
+
+    (line,) = (json.loads(line) for line in lines)
+    assert (line["event"], line["task_id"]) == ("task_failed", "t-1")
+    assert CANARY not in json.dumps(line)
+
+
+def test_only_the_request_id_goes_along_with_a_task():
+    headers = {}
+    with structlog.contextvars.bound_contextvars(request_id="r-3", ip="203.0.113.5", tenant_id="t", actor_id="a"):
+        before_task_publish.send("a.task", headers=headers, body={}, properties={}, routing_key="celery")
+
+    assert headers["__django_structlog__"] == {"request_id": "r-3"}
