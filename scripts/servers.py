@@ -153,7 +153,7 @@ def start_postgres(
     and written to `secrets_file` (JSON, 0600, default `directory`.secret) under
     `postgres_password`. A server left over by a killed process is stopped first.
     """
-    directory = Path(directory).absolute()
+    directory = Path(os.path.realpath(directory))
     log = Path(log) if log else directory.with_name(directory.name + ".log")
     secrets_file = Path(secrets_file) if secrets_file else directory.with_name(directory.name + ".secret")
     try:
@@ -172,7 +172,7 @@ def start_postgres(
 
 def running_postgres(directory: Path | str, secrets_file: Path | str | None = None) -> Postgres | None:
     """The PostgreSQL that runs on `directory` now, whoever started it; None when there is none."""
-    directory = Path(directory).absolute()
+    directory = Path(os.path.realpath(directory))
     secrets_file = Path(secrets_file) if secrets_file else directory.with_name(directory.name + ".secret")
     lines = _postmaster_lines(directory)
     if not lines or not Postgres(directory, int(lines[0])).is_running():
@@ -299,7 +299,7 @@ def _superuser_password(secrets_file: Path, *, must_exist: bool) -> str:
 
 def start_redis(directory: Path | str, *, log: Path | str | None = None, detached: bool = False) -> Redis:
     """Start Redis on `directory`. Every write goes to its append-only file, synced once a second."""
-    directory = Path(directory).absolute()
+    directory = Path(os.path.realpath(directory))
     log = Path(log) if log else directory.with_name(directory.name + ".log")
     try:
         directory.mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -329,7 +329,7 @@ def start_redis(directory: Path | str, *, log: Path | str | None = None, detache
 
 def running_redis(directory: Path | str) -> Redis | None:
     """The Redis that runs on `directory` now, whoever started it; None when there is none."""
-    directory = Path(directory).absolute()
+    directory = Path(os.path.realpath(directory))
     try:
         pid, socket_path = (directory / "redis.pid").read_text().splitlines()[:2]
         server = Redis(directory, int(pid), socket_path=Path(socket_path))

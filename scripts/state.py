@@ -36,7 +36,7 @@ class State:
     @classmethod
     def open(cls, directory: Path) -> "State":
         """Make or open the directory. Raises Problem when it cannot be, is somebody else's, full, or in use."""
-        directory = directory.absolute()
+        directory = Path(os.path.realpath(directory))  # one installation, one spelling
         try:
             is_new = cls._make(directory)
             state = cls(directory, cls._take_lock(directory), is_new)

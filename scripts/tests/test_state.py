@@ -23,6 +23,16 @@ def test_open_makes_the_directory_and_finds_it_again(tmp_path):
         assert stat.S_IMODE(second.secrets_file.stat().st_mode) == 0o600
 
 
+def test_open_knows_one_directory_by_all_its_names(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "state")
+    (tmp_path / "state").mkdir()
+
+    with State.open(tmp_path / "link" / ".." / "state") as state:
+        assert state.directory == tmp_path / "state"
+        with pytest.raises(Problem, match="already runs"):
+            State.open(tmp_path / "link")
+
+
 def test_open_takes_an_empty_directory_and_one_that_manage_py_made(tmp_path):
     (tmp_path / "static").mkdir()
 
