@@ -67,19 +67,25 @@ def retire_custom_field(field: CustomField, *, by: Membership) -> CustomField:
     return field
 
 
-def check_custom_fields(values: Any) -> dict[str, Any]:
+def check_custom_fields(values: Any, *, stored: dict[str, Any] | None = None) -> dict[str, Any]:
     """The values by key, those of defined fields as their type wants them.
 
-    Raises ValidationError on `custom_fields`.
+    What is `stored` already stays as it is: a field defined or changed since
+    must not stand in the way of a new phone number. Raises ValidationError on
+    `custom_fields`.
     """
     if not isinstance(values, dict):
         raise ValidationError({"custom_fields": _("Custom fields are an object.")})
     if len(values) > MOST_KEYS:
         raise ValidationError({"custom_fields": _("Too many custom fields (max 50)")})
-    if not values:
-        return {}
+    stored = stored or {}
+    same = {key: stored[key] for key in values if key in stored and stored[key] == values[key]}
+    if len(same) == len(values):
+        return same
     defined = {field.key: field for field in CustomField.objects.filter(is_active=True)}
-    return {key: _check_value(key, value, defined.get(key)) for key, value in values.items()}
+    return {
+        key: same[key] if key in same else _check_value(key, value, defined.get(key)) for key, value in values.items()
+    }
 
 
 def store_field_values(patient: Patient) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -86,12 +87,11 @@ def update_patient(
     patient = _lock(patient, expected_version)
     if patient.is_archived:
         raise RuleBroken(_("This patient is archived. Restore the chart before changing it."))
-    before = {name: getattr(patient, name) for name in WRITABLE}
-    agreed = patient.habeas_data
+    before, agreed = _state(patient), patient.habeas_data
     _assign(patient, changes)
-    changed = {
-        name: (before[name], getattr(patient, name)) for name in changes if before[name] != getattr(patient, name)
-    }
+    after = _state(patient)
+    # All fields, not only those sent: noting a day of death also says that the patient has died.
+    changed = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
     known = {(i.kind, i.system, i.value) for i in patient.identifiers.all()}
     wanted = known if identifiers is None else {_identifier_key(item) for item in identifiers}
     if wanted != known:
@@ -153,7 +153,9 @@ def record_consent(patient: Patient, *, by: Membership, kind: str, granted: bool
 
 
 @transaction.atomic
-def replace_demographics(patient: Patient, *, by: Membership, data: dict[str, Any]) -> Patient:
+def replace_demographics(
+    patient: Patient, *, by: Membership, data: dict[str, Any], expected_version: int | None = None
+) -> Patient:
     """Put a patient's demographics as Quill does: given_name, family_name, date_of_birth, sex, address, contact, meta.
 
     It replaces the whole: what is absent becomes unknown, except the name and
@@ -173,15 +175,16 @@ def replace_demographics(patient: Patient, *, by: Membership, data: dict[str, An
     for field in ("phone", "email"):
         if isinstance(contact.get(field), str):
             changes[field] = contact[field]
-    return update_patient(patient, by=by, changes=changes)
+    return update_patient(patient, by=by, changes=changes, expected_version=expected_version)
 
 
 def _assign(patient: Patient, data: dict[str, Any]) -> None:
     unknown = set(data) - WRITABLE
     if unknown:
         raise TypeError(f"A patient has no field {', '.join(sorted(unknown))}.")
+    stored = patient.custom_fields
     for name, value in data.items():
-        setattr(patient, name, " ".join(value.split()) if _is_one_line(name, value) else value)
+        setattr(patient, name, _tidied(name, value))
     patient.email = patient.email.lower()
     patient.country = patient.country.upper()
     patient.is_deceased = bool(patient.is_deceased or patient.died_on)
@@ -194,11 +197,21 @@ def _assign(patient: Patient, data: dict[str, Any]) -> None:
     patient.full_clean(
         exclude=["tenant", "number", "updated_by", "user"], validate_unique=False, validate_constraints=False
     )
-    patient.custom_fields = check_custom_fields(patient.custom_fields)
+    patient.custom_fields = check_custom_fields(patient.custom_fields, stored=stored)
 
 
-def _is_one_line(name: str, value: Any) -> bool:
-    return isinstance(value, str) and Patient._meta.get_field(name).get_internal_type() in {"CharField", "EmailField"}
+def _tidied(name: str, value: Any) -> Any:
+    """Texts without what nobody sees: double spaces in a line, the line ends of one browser or another."""
+    if not isinstance(value, str):
+        return value
+    if Patient._meta.get_field(name).get_internal_type() == "TextField":
+        return value.replace("\r\n", "\n").strip()
+    return " ".join(value.split())
+
+
+def _state(patient: Patient) -> dict[str, Any]:
+    """What people write about a patient, as it can be compared and kept in the trail."""
+    return {name: getattr(patient, name) for name in sorted(WRITABLE - {"user"})} | {"user": patient.user_id}
 
 
 def _lock(patient: Patient, expected_version: int | None) -> Patient:
@@ -260,8 +273,8 @@ def _add_consent(patient: Patient, *, by: Membership | None, kind: str, granted:
 
 
 def _as_changes(patient: Patient) -> dict[str, tuple[Any, Any]]:
-    filled = {name: getattr(patient, name) for name in sorted(WRITABLE - {"user"})}
-    return _plain({name: (None, value) for name, value in filled.items() if value not in (None, "", {}, False)})
+    filled = {name: value for name, value in _state(patient).items() if value not in (None, "", {}, False)}
+    return _plain({name: (None, value) for name, value in filled.items()})
 
 
 def _plain(changes: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
@@ -274,4 +287,4 @@ def _plain_value(value: Any) -> Any:
         return value.code
     if isinstance(value, date | datetime):
         return value.isoformat()
-    return value
+    return str(value) if isinstance(value, UUID) else value
