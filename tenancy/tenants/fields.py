@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.backends.utils import names_digest
+from django.db.models.fields.related_descriptors import ForwardManyToOneDescriptor
 from django.db.models.sql.where import AND, WhereNode
 
 from .constraints import TenantForeignKeyConstraint
@@ -54,6 +55,13 @@ class TenantField(models.ForeignKey):
             )
 
 
+class TenantPointer(ForwardManyToOneDescriptor):
+    """Follows a TenantForeignKey, one by one and prefetched, with `tenant_id = <the clinic>` beside the id."""
+
+    def get_queryset(self, **hints):
+        return super().get_queryset(**hints).filter(tenant_id=current_tenant_id())
+
+
 class TenantForeignKey(models.ForeignKey):
     """A pointer from one row of a clinic to another row of the same clinic.
 
@@ -62,6 +70,8 @@ class TenantForeignKey(models.ForeignKey):
     composite constraint `(tenant_id, x_id) -> (tenant_id, id)` instead, and
     joins along it carry `tenant_id = tenant_id`.
     """
+
+    forward_related_accessor_class = TenantPointer
 
     def __init__(self, to, on_delete=models.PROTECT, **kwargs):
         kwargs["db_constraint"] = False
