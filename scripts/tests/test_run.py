@@ -256,7 +256,7 @@ def test_run_opens_a_clinic_survives_kills_and_keeps_its_data(tmp_path, port):
         wait_until_ready(launcher, port, 30)
         assert count_users(state_dir) == users
 
-        kill(state_dir, "make run")
+        launcher.kill()  # make itself: the launcher below it has to notice
         launcher.communicate(timeout=15)
         deadline = time.monotonic() + 10
         while processes_of(state_dir) and time.monotonic() < deadline:
