@@ -47,7 +47,7 @@ def ensure_template() -> str:
         done = admin.execute("SELECT datistemplate FROM pg_database WHERE datname = %s", [name]).fetchone()
         if not done or not done[0]:
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-            _create(name)
+            _set_up(name)
             _migrate(name)
             admin.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(sql.Identifier(name)))
     return name
@@ -59,7 +59,7 @@ def create_database(name: str) -> None:
     with as_superuser() as admin, _one_at_a_time(admin):
         copy = "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy"
         admin.execute(sql.SQL(copy).format(sql.Identifier(name), sql.Identifier(template)))
-        _create(name)
+        _set_up(name)
 
 
 def drop_database(name: str) -> None:
@@ -67,7 +67,14 @@ def drop_database(name: str) -> None:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def _create(name):
+def empty_database(name: str) -> None:
+    """An empty database of the owner, as `manage.py setup_database` makes it."""
+    with as_superuser() as admin, _one_at_a_time(admin):
+        _set_up(name)
+
+
+def _set_up(name):
+    """The three roles, and the database where there is none; safe to repeat."""
     from tenancy.tenants.roles import create_roles_and_database
 
     create_roles_and_database(os.environ["TEST_DATABASE_ADMIN_URL"], database=name, roles=roles())
