@@ -29,7 +29,7 @@ def clinics():
     zones = ["UTC", "Europe/London", "America/Bogota"]
     made = [
         Tenant(
-            slug=f"clinic-{n}",
+            slug=f"paging-{n}",
             name=f"Clinic {n:02}",
             time_zone=zones[n % 3],
             created_at=datetime.datetime(2026, 1, 1 + n // 10, tzinfo=datetime.UTC),
@@ -44,7 +44,7 @@ def rows():
     nickname = F("name")
     for n in range(5):
         nickname = NullIf(nickname, Value(f"Clinic {n:02}"))
-    return Tenant.objects.filter(slug__startswith="clinic-").annotate(nickname=nickname)
+    return Tenant.objects.filter(slug__startswith="paging-").annotate(nickname=nickname)
 
 
 def page_of(query_string="", query=ClinicQuery, queryset=None):
@@ -158,13 +158,13 @@ def test_cursor_walks_every_row_once_in_the_order_of_the_pages(clinics, word, di
 
 def test_cursor_is_not_shifted_by_new_rows(clinics):
     first = page_of("limit=10")
-    Tenant.objects.create(slug="clinic-new", name="Clinic 00 new")
+    Tenant.objects.create(slug="paging-new", name="Clinic 00 new")
 
     assert names(page_of(f"limit=10&cursor={first.next_cursor}")) == clinics[10:20]
 
 
 def test_page_numbers_are_shifted_by_new_rows(clinics):
-    Tenant.objects.create(slug="clinic-new", name="Clinic 00 new")
+    Tenant.objects.create(slug="paging-new", name="Clinic 00 new")
 
     assert names(page_of("limit=10&page=2")) != clinics[10:20]
 
