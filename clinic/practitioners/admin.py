@@ -1,0 +1,21 @@
+from django.contrib import admin
+
+from accounts.users.admin_site import HouseModelAdmin
+
+from .models import Organization, Practitioner
+
+
+@admin.register(Practitioner)
+class PractitionerAdmin(HouseModelAdmin):
+    list_display = ["name", "identifier", "phone", "email", "is_active"]
+    list_filter = ["is_active"]
+    search_fields = ["first_last_name__startswith", "first_name__startswith", "identifier__startswith"]
+    ordering = ["first_last_name", "first_name", "id"]
+
+
+@admin.register(Organization)
+class OrganizationAdmin(HouseModelAdmin):
+    list_display = ["name", "identifier", "city", "country", "is_active"]
+    list_filter = ["is_active"]
+    search_fields = ["name__startswith", "identifier__startswith"]
+    ordering = ["name", "id"]

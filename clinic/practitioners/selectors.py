@@ -1,0 +1,34 @@
+"""Reading practitioners and organisations, always as somebody (`by`)."""
+
+from uuid import UUID
+
+from django.http import Http404
+
+from accounts.permissions import Permission
+from accounts.users.models import Membership
+
+from .models import Organization, Practitioner
+
+
+def list_practitioners(*, by: Membership, include_inactive: bool = False):
+    """Those who treat patients here, by name; nobody without the permission to see them."""
+    practitioners = Practitioner.objects.select_related("member__user").order_by("first_last_name", "first_name", "id")
+    if not by.may(Permission.PRACTITIONER_VIEW):
+        return practitioners.none()
+    return practitioners if include_inactive else practitioners.filter(is_active=True)
+
+
+def get_practitioner(practitioner_id: UUID | str, *, by: Membership) -> Practitioner:
+    """One practitioner, active or not. Raises Http404 for what is not there or not theirs to see."""
+    found = list_practitioners(by=by, include_inactive=True).filter(pk=practitioner_id).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def list_organizations(*, by: Membership, include_inactive: bool = False):
+    """Hospitals, practices and insurers, by name; none without the permission to see practitioners."""
+    organizations = Organization.objects.order_by("name", "id")
+    if not by.may(Permission.PRACTITIONER_VIEW):
+        return organizations.none()
+    return organizations if include_inactive else organizations.filter(is_active=True)
