@@ -9,10 +9,10 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django_otp import match_token, user_has_device
 
 from tenancy.audit import services as audit
+from tenancy.doors.limits import Usage
 from tenancy.tenants.context import get_current_tenant_id, tenant_context
 from tenancy.tenants.models import Tenant
 
@@ -42,19 +42,22 @@ class Device:
 def check_password(identifier: str, password: str, *, device: Device, otp_code: str = "") -> User:
     """The person these credentials belong to.
 
-    The limiter is asked before any hash is computed (5 failures in 15 minutes
-    a person, and a wider one a network address). Unknown, wrong and inactive give the same sentence
-    in the same time. Raises SignInRefused: 401, 429, or 400 with
-    `two_factor_required` / `invalid_totp` (decision C1, M2, M19).
+    Every try is counted before any hash is computed, and a right one clears
+    the count: 5 failures in 15 minutes a person, by whichever of their names,
+    also when many tries come at once; and a wider limit for each network
+    address. Unknown, wrong and inactive give the same sentence in the same
+    time. Raises SignInRefused: 401, 429, or 400 with `two_factor_required` /
+    `invalid_totp` (decision C1, M2, M19).
     """
-    key = identity_key(identifier)[:300]
-    _refuse_when_locked(key, device)
     user = selectors.find_user(identifier)
+    key = str(user.pk) if user else identity_key(identifier)[:300]
+    _refuse_when_locked(limits.SIGN_IN_ADDRESS.peek(device.address))
+    _refuse_when_locked(limits.SIGN_IN_PERSON.hit(key))
     if not _password_matches(user, password):
-        _count_failure(key, device)
+        limits.SIGN_IN_ADDRESS.hit(device.address)
         raise SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
     assert user is not None
-    _check_second_factor(user, otp_code, key, device)
+    _check_second_factor(user, otp_code, device)
     limits.SIGN_IN_PERSON.reset(key)
     return user
 
@@ -68,33 +71,24 @@ def _password_matches(user: User | None, password: str) -> bool:
     return user.check_password(password) and user.is_active
 
 
-def _check_second_factor(user: User, otp_code: str, key: str, device: Device) -> None:
+def _check_second_factor(user: User, otp_code: str, device: Device) -> None:
     if not user_has_device(user):
         return
     if not otp_code:
         raise SignInRefused(_("Two-factor required"), status=400, code="two_factor_required")
     matched = match_token(user, otp_code.strip()[:16])
     if matched is None:
-        _count_failure(key, device)
+        limits.SIGN_IN_ADDRESS.hit(device.address)
         raise SignInRefused(_("Invalid two-factor code"), status=400, code="invalid_totp")
     user.otp_device = matched
 
 
-def _refuse_when_locked(key: str, device: Device) -> None:
-    for usage in (limits.SIGN_IN_PERSON.peek(key), limits.SIGN_IN_ADDRESS.peek(device.address)):
-        if not usage.allowed:
-            minutes = max(1, -(-usage.retry_after // 60))
-            sentence = ngettext(
-                "Too many failed attempts. Please try again in %(minutes)d minute(s).",
-                "Too many failed attempts. Please try again in %(minutes)d minute(s).",
-                minutes,
-            ) % {"minutes": minutes}
-            raise SignInRefused(sentence, status=429, code="too_many_attempts", retry_after=usage.retry_after)
-
-
-def _count_failure(key: str, device: Device) -> None:
-    limits.SIGN_IN_PERSON.hit(key)
-    limits.SIGN_IN_ADDRESS.hit(device.address)
+def _refuse_when_locked(usage: Usage) -> None:
+    if usage.allowed:
+        return
+    minutes = max(1, -(-usage.retry_after // 60))
+    sentence = _("Too many failed attempts. Please try again in %(minutes)d minute(s).") % {"minutes": minutes}
+    raise SignInRefused(sentence, status=429, code="too_many_attempts", retry_after=usage.retry_after)
 
 
 def open_session(user: User, tenant: Tenant, *, kind: str, device: Device) -> Session:
