@@ -145,6 +145,14 @@ def seal_reads() -> int:
     return len(rows)
 
 
+def record_export(*, by: Any, filters: dict[str, Any]) -> int:
+    """Note that somebody takes the trail along, and which part. Returns the number of the last entry it holds."""
+    used = {name: value for name, value in filters.items() if value is not None}
+    record("audit_exported", None, by=by, details={"format": "csv", "filters": used})
+    head = AuditHead.objects.first()
+    return head.seq if head else 0
+
+
 def erase_payload(entry: AuditEntry, *, by: Any, reason: str) -> None:
     """Delete what an entry says in words; the chain goes on verifying and names this erasure.
 

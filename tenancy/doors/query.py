@@ -232,8 +232,9 @@ class Query:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        bases = [vars(base).get("parameters", {}) for base in reversed(cls.__mro__)]
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Parameter)}
-        cls.parameters = {**cls.parameters, **own}
+        cls.parameters = {name: value for known in (*bases, own) for name, value in known.items()}
 
     def __init__(self, values: dict[str, Any]):
         for name, parameter in self.parameters.items():

@@ -89,6 +89,15 @@ def stranger(other_clinic):
     return member
 
 
+@pytest.fixture
+def strange_admin(other_clinic):
+    """An administrator of the other clinic: for what a nurse may not even ask for."""
+    with outside_tenant(), tenant_context(other_clinic.id):
+        member = MembershipFactory(role="admin", user__name="Stig Stranger")
+        member.permissions  # read while their clinic is open
+    return member
+
+
 # --- Clients ---------------------------------------------------------------------------------------------------------
 
 
