@@ -1,6 +1,7 @@
 """The JSON door of signing in: cookies for browsers, a Bearer token for programs."""
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import APIException, NotAuthenticated
@@ -88,16 +89,16 @@ class AuthViewSet(ViewSet):
         refuse_cross_site(request)
         token = request.COOKIES.get(REFRESH_COOKIE, "")
         if not token:
-            return _signed_out_response("No refresh token")
+            return _signed_out_response(_("No refresh token"))
         try:
             tenant = sessions.tenant_of_refresh(token)
             with tenant_context(tenant.id):
                 session = sessions.refresh_session(token)
         except TokenRefused:
-            return _signed_out_response("Bad refresh token")
+            return _signed_out_response(_("Bad refresh token"))
         if session is None:
-            return _signed_out_response("Bad refresh token")
-        response = Response({"message": "Token refreshed", "detail": "refreshed"})
+            return _signed_out_response(_("Bad refresh token"))
+        response = Response({"message": _("Token refreshed"), "detail": "refreshed"})
         with tenant_context(tenant.id):
             _set_cookies(response, session)
         return response
@@ -105,9 +106,9 @@ class AuthViewSet(ViewSet):
     @extend_schema(request=None, responses={200: MessageSerializer}, summary="End the session and clear the cookies")
     def logout(self, request):
         if request.member is None:
-            return _signed_out_response("Not authenticated")
+            return _signed_out_response(_("Not authenticated"))
         sessions.revoke_session(request.sign_in, by=request.member)
-        response = Response({"message": "Logged out successfully", "detail": "ok"})
+        response = Response({"message": _("Logged out successfully"), "detail": "ok"})
         _clear_cookies(response)
         return response
 
@@ -150,9 +151,9 @@ def _only_workplace(user, given, request):
         return workplaces[0]
     if workplaces and not named:
         raise sessions.SignInRefused(
-            "You work in several clinics: name one as `tenant`.", status=400, code="tenant_required"
+            _("You work in several clinics: name one as `tenant`."), status=400, code="tenant_required"
         )
-    raise sessions.SignInRefused("Invalid email or password", status=401, code="invalid_credentials")
+    raise sessions.SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
 
 
 def _signed_out_response(sentence):

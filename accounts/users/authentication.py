@@ -2,6 +2,7 @@
 
 from django.core import signing
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ParseError
 
@@ -23,7 +24,7 @@ class OneCredential(BaseAuthentication):
 
     def authenticate(self, request):
         if request._request.two_callers:
-            raise ParseError("This request carries two credentials that name different callers.")
+            raise ParseError(_("This request carries two credentials that name different callers."))
         if request.member is None:
             return None
         if request.credential.kind == "cookie":
@@ -40,9 +41,9 @@ def refuse_cross_site(request, *, header_required: bool = False) -> None:
         return
     header = request.headers.get("X-CSRF-Token")
     if is_cross_site(request) or (header is None and header_required):
-        raise NotAllowed("CSRF failed", code="csrf_failed")
+        raise NotAllowed(_("CSRF failed"), code="csrf_failed")
     if header is not None and not _csrf_token_holds(request, header):
-        raise NotAllowed("CSRF failed", code="csrf_failed")
+        raise NotAllowed(_("CSRF failed"), code="csrf_failed")
 
 
 def csrf_token_for(session) -> str:

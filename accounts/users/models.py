@@ -134,7 +134,7 @@ class Membership(TenantModel):
     specialization = models.CharField(_("specialization"), max_length=120, blank=True)
     department = models.CharField(_("department"), max_length=120, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(_("since"), default=timezone.now, editable=False)
 
     objects = scoped_manager(MembershipQuerySet)
 
@@ -196,19 +196,21 @@ class Session(TenantModel):
         PAGE = "page", _("Browser")
         TOKEN = "token", _("Application")
 
-    membership = TenantForeignKey(Membership, related_name="sessions")
-    kind = models.CharField(max_length=8, choices=Kind.choices)
-    device = models.CharField(max_length=300, blank=True)
-    address = models.CharField(max_length=64, blank=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    last_seen_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField()
-    revoked_at = models.DateTimeField(null=True)
+    membership = TenantForeignKey(Membership, related_name="sessions", verbose_name=_("member"))
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices)
+    device = models.CharField(_("device"), max_length=300, blank=True)
+    address = models.CharField(_("network address"), max_length=64, blank=True)
+    created_at = models.DateTimeField(_("signed in"), default=timezone.now, editable=False)
+    last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
+    expires_at = models.DateTimeField(_("expires"))
+    revoked_at = models.DateTimeField(_("ended"), null=True)
     refresh_jti = models.UUIDField(null=True, help_text="the one refresh token that may be used next")
 
     objects = scoped_manager(SessionQuerySet)
 
     class Meta:
+        verbose_name = _("sign-in")
+        verbose_name_plural = _("sign-ins")
         indexes = [models.Index(fields=["tenant", "membership", "created_at"], name="users_session_member_idx")]
 
     def __str__(self):

@@ -1,5 +1,6 @@
 """What the sign-in API reads and says."""
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 
@@ -14,7 +15,7 @@ class SignInSerializer(serializers.Serializer):
 
     def validate(self, data):
         if bool(data.get("email")) == bool(data.get("username")):
-            raise serializers.ValidationError({"email": ["Send either email or username."]})
+            raise serializers.ValidationError({"email": [_("Send either email or username.")]})
         return {**data, "identifier": data.get("email") or data.get("username")}
 
 

@@ -1,6 +1,7 @@
 """Looking at patients from the back door. Patients change through the pages; custom fields are defined here."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from accounts.users.admin_site import EditableModelAdmin, HouseModelAdmin
 
@@ -29,7 +30,7 @@ class PatientAdmin(HouseModelAdmin):
     list_display = ["number", "name", "birth_date", "gender", "document_number", "is_archived"]
     list_select_related = ["gender"]
     search_fields = ["sort_name"]
-    search_help_text = "Name parts, document, phone end, e-mail"
+    search_help_text = _("Name parts, document, phone end, e-mail")
     ordering = ["-id"]
     exclude = ["sort_name", "document_key", "demographics"]
     inlines = [IdentifierInline]
@@ -40,7 +41,7 @@ class PatientAdmin(HouseModelAdmin):
             queryset = queryset.filter(id__in=find_patient_ids(words, limit=200))
         return queryset, False
 
-    @admin.display(boolean=True)
+    @admin.display(boolean=True, description=_("archived"))
     def is_archived(self, patient):
         return patient.is_archived
 

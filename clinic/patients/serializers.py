@@ -1,5 +1,6 @@
 """What the API sends and receives about patients: MediSecure's words and casing, Quill's demographics."""
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from clinic.names import split_name
@@ -54,7 +55,9 @@ class WritePatientSerializer(serializers.Serializer):
     def to_internal_value(self, data):
         unknown = set(data) - set(self.fields) if isinstance(data, dict) else ()
         if unknown:
-            raise serializers.ValidationError({str(key)[:100]: ["There is no such field."] for key in sorted(unknown)})
+            raise serializers.ValidationError(
+                {str(key)[:100]: [_("There is no such field.")] for key in sorted(unknown)}
+            )
         return super().to_internal_value(data)
 
     def patient_data(self) -> dict:

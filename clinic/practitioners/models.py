@@ -13,7 +13,7 @@ class Organization(TenantModel):
     app_privileges = ("SELECT", "INSERT", "UPDATE")
 
     name = models.CharField(_("name"), max_length=300)
-    identifier_system = models.CharField(max_length=200, blank=True, db_collation="C")
+    identifier_system = models.CharField(_("issued by"), max_length=200, blank=True, db_collation="C")
     identifier = models.CharField(_("identifier"), max_length=100, blank=True, db_collation="C")
     phone = models.CharField(_("phone"), max_length=40, blank=True)
     email = models.EmailField(_("e-mail"), max_length=254, blank=True)
@@ -45,13 +45,13 @@ class Practitioner(TenantModel):
 
     app_privileges = ("SELECT", "INSERT", "UPDATE")
 
-    member = TenantForeignKey(Membership, null=True, blank=True, related_name="practitioners")
+    member = TenantForeignKey(Membership, null=True, blank=True, related_name="practitioners", verbose_name=_("member"))
     title = models.CharField(_("title"), max_length=40, blank=True)
     first_name = models.CharField(_("first name"), max_length=120)
     second_name = models.CharField(_("other given names"), max_length=120, blank=True)
     first_last_name = models.CharField(_("first family name"), max_length=120, blank=True)
     second_last_name = models.CharField(_("second family name"), max_length=120, blank=True)
-    identifier_system = models.CharField(max_length=200, blank=True, db_collation="C")
+    identifier_system = models.CharField(_("issued by"), max_length=200, blank=True, db_collation="C")
     identifier = models.CharField(_("identifier"), max_length=100, blank=True, db_collation="C")
     phone = models.CharField(_("phone"), max_length=40, blank=True)
     email = models.EmailField(_("e-mail"), max_length=254, blank=True)
