@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection, models
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from structlog.contextvars import get_contextvars
 
 from tenancy.rules import RuleBroken
@@ -159,10 +160,10 @@ def erase_payload(entry: AuditEntry, *, by: Any, reason: str) -> None:
     Raises RuleBroken when it was erased before or no reason is given.
     """
     if not reason.strip():
-        raise RuleBroken("Say why this is erased: the trail keeps the reason.")
+        raise RuleBroken(_("Say why this is erased: the trail keeps the reason."))
     payload = AuditPayload.objects.select_for_update().filter(entry=entry).first()
     if payload is None:
-        raise RuleBroken("This entry's payload has been erased already.")
+        raise RuleBroken(_("This entry's payload has been erased already."))
     # The trigger lets a payload go only after the entry that says so has been written.
     record("payload_erased", entry, by=by, reason=reason)
     before_leaving(payload.delete)
