@@ -1,5 +1,8 @@
 """What a page may send about a patient. Forms check shape; they never save."""
 
+import json
+from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -22,7 +25,19 @@ GROUPS = [
 """The form from top to bottom: legend, fields."""
 
 
-class PatientForm(forms.ModelForm):
+class PlainText:
+    """Refuses characters that no text may hold (tenancy.doors.text), beside the field they are in."""
+
+    def clean(self):
+        data = super().clean() or self.cleaned_data
+        for name, value in list(data.items()):
+            if isinstance(value, str) and (character := forbidden_character(value)):
+                sentence = _("The text contains the character %(character)s, which can not be kept.")
+                self.add_error(name, forms.ValidationError(sentence, params={"character": character}))
+        return data
+
+
+class PatientForm(PlainText, forms.ModelForm):
     """All fields of a patient, the clinic's own fields after them (`custom_<key>`)."""
 
     birth_date = DatePartsField(label=_("Birth date"), required=False, help_text=_("Leave empty when not known."))
@@ -58,7 +73,9 @@ class PatientForm(forms.ModelForm):
 
     def __init__(self, *args, custom_fields=(), **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["first_name"].required = True
+        # Somebody imported with a family name alone can be changed without inventing a first name.
+        self.fields["first_name"].required = self.instance._state.adding or bool(self.instance.first_name)
+        self.fields["version"].required = not self.instance._state.adding
         for name in ("marital_status", "blood_type"):
             self.fields[name].choices = [("", _("Not known")), *self.fields[name].choices[1:]]
         self.fields["version"].initial = self.instance.version
@@ -66,8 +83,9 @@ class PatientForm(forms.ModelForm):
         for definition in custom_fields:
             name = f"custom_{definition.key}"
             self.custom[name] = definition
-            self.fields[name] = _form_field(definition)
-            self.fields[name].initial = self.instance.custom_fields.get(definition.key)
+            stored = self.instance.custom_fields.get(definition.key)
+            self.fields[name] = _form_field(definition, stored)
+            self.fields[name].initial = stored
 
     def groups(self):
         """Legend and bound fields of each group, for the template."""
@@ -78,10 +96,6 @@ class PatientForm(forms.ModelForm):
 
     def clean(self):
         data = super().clean()
-        for name, value in data.items():
-            if isinstance(value, str) and (character := forbidden_character(value)):
-                sentence = _("The text contains the character %(character)s, which can not be kept.")
-                self.add_error(name, forms.ValidationError(sentence, params={"character": character}))
         if data.get("died_on"):
             data["is_deceased"] = True
         return data
@@ -95,27 +109,45 @@ class PatientForm(forms.ModelForm):
             if value in (None, ""):
                 data["custom_fields"].pop(definition.key, None)
             else:
-                data["custom_fields"][definition.key] = value
+                data["custom_fields"][definition.key] = _as_stored(value)
         return data
 
 
-def _form_field(definition: CustomField) -> forms.Field:
+def _as_stored(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class YesNoField(forms.ChoiceField):
+    """True, False, or None for a question that nobody has asked."""
+
+    def __init__(self, **kwargs):
+        super().__init__(choices=[("", _("Not asked")), ("true", _("Yes")), ("false", _("No"))], **kwargs)
+
+    def prepare_value(self, value):
+        return str(value).lower() if isinstance(value, bool) else value
+
+    def clean(self, value):
+        return {"true": True, "false": False}.get(super().clean(value))
+
+
+def _form_field(definition: CustomField, stored: Any) -> forms.Field:
     shared = {"label": definition.label, "required": False}
     if definition.type == CustomField.Type.NUMBER:
         return forms.FloatField(**shared)
     if definition.type == CustomField.Type.DATE:
         return DatePartsField(**shared)
     if definition.type == CustomField.Type.YES_NO:
-        answers = [("", _("Not asked")), ("true", _("Yes")), ("false", _("No"))]
-        return forms.TypedChoiceField(
-            choices=answers, coerce=lambda text: text in (True, "true", "True"), empty_value=None, **shared
-        )
+        return YesNoField(**shared)
     if definition.type == CustomField.Type.CHOICE:
-        return forms.ChoiceField(choices=[("", _("Not known")), *((c, c) for c in definition.choices)], **shared)
+        # A word that is no choice any more stays on the patients who have it.
+        words = dict.fromkeys([*definition.choices, *([stored] if isinstance(stored, str) and stored else [])])
+        return forms.ChoiceField(choices=[("", _("Not known")), *((word, word) for word in words)], **shared)
     return forms.CharField(max_length=1000, **shared)
 
 
-class IdentifierForm(forms.Form):
+class IdentifierForm(PlainText, forms.Form):
     """One further number; a row without a number is left out."""
 
     kind = forms.ChoiceField(label=_("Kind"), choices=PatientIdentifier.Kind.choices)
@@ -124,21 +156,44 @@ class IdentifierForm(forms.Form):
 
 
 class BaseIdentifierFormSet(forms.BaseFormSet):
+    """The further numbers of one patient. What stood there when the page was opened travels along, hidden."""
+
+    def __init__(self, *args, known: Iterable[dict[str, str]] = (), **kwargs):
+        self.known = [_identifier_row(row) for row in known]
+        kwargs.setdefault("initial", self.known)
+        super().__init__(*args, **kwargs)
+
+    def known_input(self):
+        """The hidden field for the template."""
+        name = self.add_prefix("known")
+        sent = self.data.get(name) if self.is_bound else json.dumps(self.known)
+        return forms.HiddenInput().render(name, sent)
+
+    def opened_with(self) -> list[dict[str, str]] | None:
+        """The numbers as they stood when this page was opened; None when the page does not say."""
+        try:
+            return [_identifier_row(row) for row in json.loads(self.data.get(self.add_prefix("known"), ""))]
+        except (ValueError, TypeError, LookupError, AttributeError):
+            return None
+
     def identifiers(self) -> list[dict[str, str]]:
         """Rows that have a number, as the service takes them."""
-        rows = [form.cleaned_data for form in self.forms if form.cleaned_data.get("value")]
-        return [{"kind": row["kind"], "value": row["value"], "system": row["system"]} for row in rows]
+        return [_identifier_row(form.cleaned_data) for form in self.forms if form.cleaned_data.get("value")]
 
 
-IdentifierFormSet = forms.formset_factory(IdentifierForm, BaseIdentifierFormSet, extra=1, max_num=20, absolute_max=25)
+def _identifier_row(row: Any) -> dict[str, str]:
+    return {name: str(row[name]) for name in ("kind", "value", "system")}
 
 
-class ArchiveForm(forms.Form):
+IdentifierFormSet = forms.formset_factory(IdentifierForm, BaseIdentifierFormSet, extra=1, max_num=100, absolute_max=120)
+
+
+class ArchiveForm(PlainText, forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=300, widget=forms.Textarea({"rows": 2}))
     version = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
 
-class ConsentForm(forms.Form):
+class ConsentForm(PlainText, forms.Form):
     kind = forms.ChoiceField(label=_("About"), choices=Consent.Kind.choices)
     granted = forms.TypedChoiceField(
         label=_("Answer"),

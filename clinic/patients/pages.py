@@ -40,6 +40,8 @@ def patient_list(request):
     try:
         query = PatientListQuery.read(request)
     except FieldsRefused:
+        if request.htmx:  # what was typed still stands in the box, so everybody would be the wrong answer to it
+            return render(request, "patients/_results.html", {"patients": [], "search": True})
         return redirect("patients:list")
     found = selectors.list_patients(by=request.member, search=query.q or "", include_archived=query.archived)
     page = paginate(found, query)
@@ -122,18 +124,16 @@ def update_patient(request, patient_id):
                 messages.success(request, _("Saved."))
                 return redirect("patients:chart", patient.pk)
             except StaleVersion:
-                comparison = presenting.compare(form, patient, fields)
-                form = comparison.merged_form
+                patient = selectors.get_patient(patient_id, by=request.member)
+                comparison = presenting.compare(form, numbers, patient, fields)
+                form, numbers = comparison.merged_form, comparison.merged_numbers
             except (RuleBroken, presenting.InvalidFields) as refusal:
                 presenting.add_refusal(form, refusal)
     else:
         audit.record_read(patient, by=request.member, kind="edit")
         form = PatientForm(instance=patient, custom_fields=fields)
-        known = [
-            {"kind": number.kind, "value": number.value, "system": number.system}
-            for number in selectors.list_identifiers(patient)
-        ]
-        numbers = IdentifierFormSet(prefix="numbers", initial=known)
+        known = presenting.identifier_rows(selectors.list_identifiers(patient))
+        numbers = IdentifierFormSet(prefix="numbers", known=known)
     context = {"form": form, "numbers": numbers, "comparison": comparison}
     return _render_chart(request, "patients/edit.html", patient, "edit", context, status=_form_status(request))
 
@@ -198,7 +198,8 @@ def patient_history(request, patient_id):
 
 
 def _version_on(request, patient, form):
-    end_of_day = datetime.combine(form.cleaned_data["on"] + timedelta(days=1), time.min, tzinfo=request.tenant.zone)
+    day = min(form.cleaned_data["on"], timezone.localdate(timezone=request.tenant.zone))
+    end_of_day = datetime.combine(day + timedelta(days=1), time.min, tzinfo=request.tenant.zone)
     try:
         return selectors.get_version(patient, at=min(end_of_day, timezone.now()))
     except Http404:

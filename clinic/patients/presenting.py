@@ -1,18 +1,23 @@
 """How a patient is put into words for a page: the banner, the overview, differences between versions."""
 
 import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError as InvalidFields
-from django.forms import Form
+from django.forms import CheckboxInput, Form
+from django.http import Http404
 from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from . import selectors
-from .forms import GROUPS, PatientForm
+from .forms import GROUPS, BaseIdentifierFormSet, IdentifierFormSet, PatientForm
 from .models import CustomField, Patient, PatientIdentifier
 
 __all__ = ["InvalidFields"]
@@ -75,7 +80,7 @@ def overview(patient: Any, identifiers: list[PatientIdentifier], fields: list[Cu
         facts = [{"label": i.get_kind_display(), "value": i.value, "note": i.system} for i in identifiers]
         panels.append({"title": _("Other numbers"), "facts": facts})
     if fields:
-        own = [{"label": f.label, "value": _custom_words(patient.custom_fields.get(f.key))} for f in fields]
+        own = [{"label": f.label, "value": _custom_words(f, patient.custom_fields.get(f.key))} for f in fields]
         panels.append({"title": _("More about this patient"), "facts": own})
     return panels
 
@@ -112,7 +117,10 @@ def _words(value: Any) -> str:
     return str(value)
 
 
-def _custom_words(value: Any) -> str:
+def _custom_words(field: CustomField | None, value: Any) -> str:
+    if field and field.type == CustomField.Type.DATE and isinstance(value, str):
+        with suppress(ValueError):
+            value = date.fromisoformat(value)
     return ", ".join(map(str, value)) if isinstance(value, list) else _words(value)
 
 
@@ -136,14 +144,20 @@ def history_entries(changes, patient: Patient, fields: list[CustomField], shown:
             "url": f"{address}?version={change.version.version}" if change.version.version != newest else "",
             "is_shown": bool(shown) and shown.version == change.version.version,
             "changes": [
-                {"label": _label(name, fields), "before": _custom_words(before), "after": _custom_words(after)}
-                if name.startswith("custom:")
-                else {"label": _label(name), "before": _choice_words(name, before), "after": _choice_words(name, after)}
+                {"label": _label(name, fields), "before": words(before), "after": words(after)}
                 for name, before, after in change.changes
+                for words in [_words_of(name, fields)]
             ],
         }
         for change in changes
     ]
+
+
+def _words_of(name: str, fields: list[CustomField]) -> Callable[[Any], str]:
+    """How a value of this field is said; `name` as in selectors.VersionChange."""
+    if not name.startswith("custom:"):
+        return partial(_choice_words, name)
+    return partial(_custom_words, next((field for field in fields if f"custom:{field.key}" == name), None))
 
 
 def _choice_words(name: str, value: Any) -> str:
@@ -191,37 +205,92 @@ class Comparison:
     who: str
     when: Any
     merged_form: PatientForm
+    merged_numbers: BaseIdentifierFormSet
 
 
-def compare(form: PatientForm, patient: Patient, fields: list[CustomField]) -> Comparison:
+def compare(
+    form: PatientForm, numbers: BaseIdentifierFormSet, patient: Patient, fields: list[CustomField]
+) -> Comparison:
     """What I typed, what somebody saved meanwhile, and what stood there when I opened the form.
 
-    In the form that comes back, fields only they changed have their value,
-    fields I changed have mine; where both changed, mine stands and the row
-    says so. Saving again is then a save on the newest version.
+    `patient` is as it stands now. In the forms that come back, fields only
+    they changed have their value, fields I changed have mine; where both
+    changed, mine stands and the row says so. Saving again is then a save on
+    the newest version.
     """
-    opened = selectors.get_version(patient, number=form.cleaned_data["version"])
     current = selectors.get_version(patient, number=patient.version)
-    yours = form.patient_data()
+    try:
+        opened = selectors.get_version(patient, number=form.cleaned_data["version"])
+    except Http404:  # a version that never was: whatever differs from today is mine
+        opened = current
     data, rows = form.data.copy(), []
-    for name in PatientForm.Meta.fields:
-        before, theirs, mine = getattr(opened, name), getattr(current, name), yours[name]
-        if theirs == mine or (before == theirs and before == mine):
+    for name, label, before, theirs, mine, words in _compared(form, opened, current):
+        if theirs == mine:
             continue
         if mine == before:
             _put(data, form, name, theirs)
         rows.append(
             {
-                "label": _label(name),
-                "before": words_for(opened, name),
-                "theirs": words_for(current, name),
-                "yours": _choice_words(name, mine),
+                "label": label,
+                "before": words(before),
+                "theirs": words(theirs),
+                "yours": words(mine),
                 "is_conflict": before not in (theirs, mine),
             }
         )
     data["version"] = str(patient.version)
-    merged = PatientForm(data, instance=patient, custom_fields=fields)
-    return Comparison(rows, current.updated_by.display_name if current.updated_by else "", current.updated_at, merged)
+    number_row, merged_numbers = _compare_numbers(numbers, patient)
+    return Comparison(
+        rows + number_row,
+        current.updated_by.display_name if current.updated_by else "",
+        current.updated_at,
+        PatientForm(data, instance=patient, custom_fields=fields),
+        merged_numbers,
+    )
+
+
+def _compared(form: PatientForm, opened: Any, current: Any) -> Iterator[tuple]:
+    """Every field of the form: its name, its label, the value opened, theirs, mine, and how to say it in words."""
+    mine = form.patient_data()
+    for name in PatientForm.Meta.fields:
+        yield (name, _label(name), *(getattr(row, name) for row in (opened, current)), mine[name],
+               partial(_choice_words, name))  # fmt: skip
+    for name, definition in form.custom.items():
+        values = (row.get(definition.key) for row in (opened.custom_fields, current.custom_fields))
+        yield (name, definition.label, *values, mine["custom_fields"].get(definition.key),
+               partial(_custom_words, definition))  # fmt: skip
+
+
+def _compare_numbers(
+    numbers: BaseIdentifierFormSet, patient: Patient
+) -> tuple[list[dict[str, Any]], BaseIdentifierFormSet]:
+    """The same for the further numbers: theirs, without what I took away, with what I added."""
+    theirs = identifier_rows(selectors.list_identifiers(patient))
+    before = numbers.opened_with()
+    before = theirs if before is None else before
+    mine = numbers.identifiers()
+    merged = [row for row in theirs if row in mine or row not in before]
+    merged += [row for row in mine if row not in before and row not in theirs]
+    shown = IdentifierFormSet(prefix=numbers.prefix, initial=merged, known=theirs)
+    sets = [{tuple(row.values()) for row in rows} for rows in (before, theirs, mine)]
+    if sets[1] == sets[2]:
+        return [], shown
+    words = [", ".join(row["value"] for row in rows) for rows in (before, theirs, mine)]
+    conflict = sets[0] not in sets[1:]
+    return [
+        {
+            "label": _("Other numbers"),
+            "before": words[0],
+            "theirs": words[1],
+            "yours": words[2],
+            "is_conflict": conflict,
+        }
+    ], shown
+
+
+def identifier_rows(identifiers: list[PatientIdentifier]) -> list[dict[str, str]]:
+    """What IdentifierFormSet takes as `known`."""
+    return [{"kind": number.kind, "value": number.value, "system": number.system} for number in identifiers]
 
 
 def _put(data, form: PatientForm, name: str, value: Any) -> None:
@@ -230,10 +299,12 @@ def _put(data, form: PatientForm, name: str, value: Any) -> None:
     if hasattr(widget, "decompress"):
         for part, piece in zip(widget.widgets_names, widget.decompress(value), strict=True):
             data[f"{name}{part}"] = "" if piece is None else str(piece)
-    elif isinstance(value, bool):
+    elif isinstance(widget, CheckboxInput):
         if value:
             data[name] = "on"
         else:
             data.pop(name, None)
+    elif isinstance(value, bool):
+        data[name] = str(value).lower()
     else:
         data[name] = "" if value is None else str(getattr(value, "pk", value))
