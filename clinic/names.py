@@ -14,6 +14,18 @@ PARTICLES = frozenset(
     | {"zu", "zum", "zur", "ter", "ten", "te", "y", "e", "i", "bin", "ibn", "binti", "al", "el", "abu"}
 )
 
+# Letters that no Unicode normalisation takes apart, as people type them on another keyboard.
+_SAME_LETTER = str.maketrans(
+    {"ı": "i", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "þ": "th", "æ": "ae", "œ": "oe", "ə": "e"}
+    # Arabic and Persian keyboards have letters of their own for yeh and kaf; teh marbuta is often written heh.
+    | {"ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه", "ہ": "ه", "ـ": None}
+)
+_APOSTROPHES = "'`´‘’ʻʼʹʿʾ′＇"
+_HYPHENS = "-‐‑‒–"
+_WITHOUT_APOSTROPHES = str.maketrans(dict.fromkeys(_APOSTROPHES))
+_WITHOUT_JOINERS = str.maketrans(dict.fromkeys(_APOSTROPHES + _HYPHENS))
+_APART = str.maketrans(dict.fromkeys(_APOSTROPHES + _HYPHENS, " "))
+
 
 @dataclass(frozen=True)
 class Name:
@@ -43,15 +55,19 @@ class Name:
 def split_name(whole: str) -> Name:
     """Take a whole name apart without losing or reordering a word of it.
 
-    "Family, Given" goes by its comma. Otherwise the last two groups are family
-    names when there are four or more words, the last one when there are two or
-    three; particles stay with the word after them. A single word is a given name.
+    "Family, Given" goes by its comma; in Han, Hangul and Kana the first word is
+    the family name. Otherwise the last two groups are family names when there
+    are four or more words, the last one when there are two or three; particles
+    stay with the word after them. A single word is a given name.
     """
     whole = " ".join(whole.split())
     family, comma, given = (part.strip() for part in whole.partition(","))
     if comma and family and given:
         return Name(*_two(given.split()), *_two(_groups(family.split())))
-    groups = _groups(whole.split(), begins_with_given=True)
+    words = whole.split()
+    if len(words) > 1 and is_unspaced(whole):
+        return Name(*_two(words[1:]), first_last_name=words[0])
+    groups = _groups(words, begins_with_given=True)
     if len(groups) < 2:
         return Name(first_name=whole)
     families = 2 if len(groups) > 3 else 1
@@ -70,13 +86,20 @@ def fold(text: str) -> str:
     policies no database function may do it (design/database.md).
     """
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in decomposed if unicodedata.category(c) != "Mn").casefold()
+    # Mn: accents, vowel points, tone marks. Cf: joiners and direction marks, which nobody sees.
+    kept = "".join(c for c in decomposed if unicodedata.category(c) not in {"Mn", "Cf"})
+    return kept.casefold().translate(_SAME_LETTER)
 
 
 def words_of(text: str) -> list[str]:
     """The folded words of a text: runs of letters and digits in any script, apostrophes left out."""
-    kept = "".join(c if _belongs_to_word(c) else " " for c in fold(text).replace("'", "").replace("’", ""))
+    kept = "".join(c if _belongs_to_word(c) else " " for c in fold(text.translate(_WITHOUT_APOSTROPHES)))
     return kept.split()
+
+
+def spellings_of(name: str) -> set[str]:
+    """The words a name may be looked for by: O'Brien as obrien and brien, Al-Sayed as sayed and alsayed."""
+    return {word for table in (_WITHOUT_JOINERS, _APART) for word in words_of(name.translate(table))}
 
 
 def is_unspaced(text: str) -> bool:
@@ -87,7 +110,7 @@ def is_unspaced(text: str) -> bool:
 
 def _is_unspaced_letter(character: str) -> bool:
     name = unicodedata.name(character, "")
-    return name.startswith(("CJK ", "HANGUL", "HIRAGANA", "KATAKANA"))
+    return name.startswith(("CJK ", "IDEOGRAPHIC ", "HANGUL", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA"))
 
 
 def _belongs_to_word(character: str) -> bool:

@@ -15,7 +15,7 @@ from uuid import UUID
 import phonenumbers
 from django.db import connection
 
-from clinic.names import fold, is_unspaced, words_of
+from clinic.names import fold, is_unspaced, spellings_of, words_of
 from tenancy.tenants.context import current_tenant_id
 
 from .models import Patient, PatientToken
@@ -45,7 +45,7 @@ def tokens_of(patient: Patient, identifier_values: Iterable[str] = ()) -> set[st
         patient.second_last_name,
         patient.previous_names,
     ]
-    tokens = {word for name in names for word in words_of(name)}
+    tokens = {word for name in names for word in spellings_of(name)}
     tokens |= _pairs(tokens)
     tokens |= {word for name in (*names, patient.name) if is_unspaced(name) for word in _suffixes(name)}
     for number in (patient.document_number, *identifier_values):
@@ -150,7 +150,8 @@ def _two_names(words: tuple[str, ...]) -> list[str]:
 
 
 def _looks_like_name(word: str) -> bool:
-    return "@" not in word and not any(character.isdigit() for character in word)
+    # An unspaced name may be one word here although two were asked for; it is found by its suffixes.
+    return "@" not in word and not is_unspaced(word) and not any(character.isdigit() for character in word)
 
 
 def _rarest_first(cursor, tenant_id, words: tuple[str, ...]) -> list[str]:
