@@ -26,7 +26,7 @@ from .models import SourceRecord
 from .readers import Found, Refused, Unreadable, list_files, read_file
 from .references import ReferenceTarget, find_rows, target_of
 from .report import Report
-from .targets import TARGETS
+from .targets import TARGETS, Target
 from .validation import check_resource
 
 BATCH = 100
@@ -86,7 +86,8 @@ def _store_batch(
     if not batch:
         return
     # Counted only once it is committed.
-    outcome, asked = Report(), Counter()
+    outcome = Report()
+    asked: Counter[ReferenceTarget] = Counter()
     with tenant_context(tenant_id):
         _wait_for_other_imports(tenant_id)
         known = _known_records(batch)
@@ -109,7 +110,9 @@ def _store_batch(
     pending.update(asked)
 
 
-def _store(found: Found, mapped: Mapped, target, known: dict[tuple[str, str], SourceRecord]) -> tuple[str, list[str]]:
+def _store(
+    found: Found, mapped: Mapped, target: Target, known: dict[tuple[str, str], SourceRecord]
+) -> tuple[str, list[str]]:
     """Create or update one row and remember where it came from. Returns "created" and so on, and warnings."""
     key = _record_key(mapped)
     record = known.get(key)

@@ -179,7 +179,12 @@ class OrganizationTarget(PractitionerTarget):
         return practitioners.update_organization(row, by=None, changes=mapped.values, reason=reason)
 
 
-TARGETS = {"Patient": PatientTarget, "Practitioner": PractitionerTarget, "Organization": OrganizationTarget}
+Target = PatientTarget | PractitionerTarget
+TARGETS: dict[str, type[Target]] = {
+    "Patient": PatientTarget,
+    "Practitioner": PractitionerTarget,
+    "Organization": OrganizationTarget,
+}
 
 
 def _key(number: Number) -> tuple[str, str]:

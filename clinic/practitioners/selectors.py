@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import Http404
 
 from accounts.permissions import Permission
@@ -10,7 +11,7 @@ from accounts.users.models import Membership
 from .models import Organization, Practitioner
 
 
-def list_practitioners(*, by: Membership, include_inactive: bool = False):
+def list_practitioners(*, by: Membership, include_inactive: bool = False) -> QuerySet[Practitioner]:
     """Those who treat patients here, by name; nobody without the permission to see them."""
     practitioners = Practitioner.objects.select_related("member__user").order_by("first_last_name", "first_name", "id")
     if not by.may(Permission.PRACTITIONER_VIEW):
@@ -26,7 +27,7 @@ def get_practitioner(practitioner_id: UUID | str, *, by: Membership) -> Practiti
     return found
 
 
-def list_organizations(*, by: Membership, include_inactive: bool = False):
+def list_organizations(*, by: Membership, include_inactive: bool = False) -> QuerySet[Organization]:
     """Hospitals, practices and insurers, by name; none without the permission to see practitioners."""
     organizations = Organization.objects.order_by("name", "id")
     if not by.may(Permission.PRACTITIONER_VIEW):

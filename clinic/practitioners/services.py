@@ -53,7 +53,7 @@ def update_organization(
 
 def _create(row: Row, action: str, *, by: Membership | None, data: dict[str, Any], reason: str) -> Row:
     _assign(row, data)
-    _save(row, force_insert=True)
+    _save(row, is_new=True)
     filled = {name: (None, _plain(getattr(row, name))) for name in sorted(data) if getattr(row, name) not in ("", None)}
     audit.record(action, row, by=by, changes=filled, reason=reason)
     return row
@@ -69,12 +69,12 @@ def _update(row: Row, action: str, *, by: Membership | None, changes: dict[str, 
         if before[name] != getattr(locked, name)
     }
     if changed:
-        _save(locked, force_update=True)
+        _save(locked, is_new=False)
         audit.record(action, locked, by=by, changes=changed, reason=reason)
     return bool(changed)
 
 
-def _assign(row: Row, data: dict[str, Any]) -> None:
+def _assign(row: Organization | Practitioner, data: dict[str, Any]) -> None:
     for name, value in data.items():
         field = row._meta.get_field(name)
         is_line = isinstance(value, str) and isinstance(field, models.CharField)
@@ -85,10 +85,10 @@ def _assign(row: Row, data: dict[str, Any]) -> None:
     row.full_clean(exclude=["tenant", "member", *optional], validate_unique=False, validate_constraints=False)
 
 
-def _save(row: Row, **how: bool) -> None:
+def _save(row: Organization | Practitioner, *, is_new: bool) -> None:
     try:
         with transaction.atomic():
-            row.save(**how)
+            row.save(force_insert=is_new, force_update=not is_new)
     except IntegrityError as error:
         if "_ident_uniq" in str(error):
             raise DuplicateIdentifier(_("This identifier belongs to somebody else already.")) from None
