@@ -1,7 +1,9 @@
 """The JSON door of patients: MediSecure's resource, Quill's demographics, and who looked."""
 
 import json
+from contextlib import contextmanager
 
+from django.core.exceptions import ValidationError
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
@@ -39,6 +41,18 @@ EXAMPLE = {
     "bloodType": "O+",
     "allergies": "Penicillin",
 }
+
+
+@contextmanager
+def fields_as_sent(serializer):
+    """Name the fields a service refuses as the caller has sent them: `dateOfBirth`, not `birth_date`."""
+    try:
+        yield
+    except ValidationError as refused:
+        problems = {}
+        for name, errors in refused.error_dict.items():
+            problems.setdefault(serializer.names_sent.get(name, name), []).extend(errors)
+        raise ValidationError(problems) from None
 
 
 class PatientQuery(PageQuery):
@@ -94,7 +108,8 @@ class PatientViewSet(GenericViewSet):
     )
     def create(self, request):
         given = self._checked(WritePatientSerializer)
-        patient = services.create_patient(by=request.member, data=given.patient_data())
+        with fields_as_sent(given):
+            patient = services.create_patient(by=request.member, data=given.patient_data())
         return self._answer(patient, status.HTTP_201_CREATED)
 
     @extend_schema(
@@ -106,11 +121,11 @@ class PatientViewSet(GenericViewSet):
     def partial_update(self, request, pk):
         patient = selectors.get_patient(pk, by=request.member)
         given = self._checked(WritePatientSerializer, partial=True)
-        check_if_match(request, patient)
-        expected = patient.version if "If-Match" in request.headers else None
-        patient = services.update_patient(
-            patient, by=request.member, changes=given.patient_data(), expected_version=expected
-        )
+        expected = self._expected(patient)
+        with fields_as_sent(given):
+            patient = services.update_patient(
+                patient, by=request.member, changes=given.patient_data(), expected_version=expected
+            )
         return self._answer(patient)
 
     @extend_schema(request=ArchiveSerializer, responses={200: PatientSerializer}, summary="Archive, with a reason")
@@ -118,13 +133,17 @@ class PatientViewSet(GenericViewSet):
     def archive(self, request, pk):
         patient = selectors.get_patient(pk, by=request.member)
         reason = self._checked(ArchiveSerializer).validated_data["reason"]
-        return self._answer(services.archive_patient(patient, by=request.member, reason=reason))
+        expected = self._expected(patient)
+        return self._answer(
+            services.archive_patient(patient, by=request.member, reason=reason, expected_version=expected)
+        )
 
     @extend_schema(request=None, responses={200: PatientSerializer}, summary="Put an archived patient back")
     @action(detail=True, methods=["post"])
     def restore(self, request, pk):
         patient = selectors.get_patient(pk, by=request.member)
-        return self._answer(services.restore_patient(patient, by=request.member))
+        expected = self._expected(patient)
+        return self._answer(services.restore_patient(patient, by=request.member, expected_version=expected))
 
     @extend_schema(
         responses={200: keyed_page_of("patients", RepositoryRowSerializer)},
@@ -164,8 +183,11 @@ class PatientViewSet(GenericViewSet):
     def put_demographics(self, request, pk):
         patient = selectors.get_patient(pk, by=request.member)
         given = self._checked(DemographicsSerializer)
-        check_if_match(request, patient)
-        patient = services.replace_demographics(patient, by=request.member, data=given.demographics_data())
+        expected = self._expected(patient)
+        with fields_as_sent(given):
+            patient = services.replace_demographics(
+                patient, by=request.member, data=given.demographics_data(), expected_version=expected
+            )
         response = Response({"repo": patient.repo, "path": "demographics/profile.json"})
         response["ETag"] = etag_for(patient)
         return response
@@ -174,6 +196,7 @@ class PatientViewSet(GenericViewSet):
     @action(detail=True, methods=["get"])
     def looks(self, request, pk):
         patient = selectors.get_patient(pk, by=request.member)
+        audit.record_read(patient, by=request.member, kind="looks")
         return Response(LookSerializer(selectors.list_looks(patient), many=True).data)
 
     def _page(self, request):
@@ -185,6 +208,11 @@ class PatientViewSet(GenericViewSet):
         given = serializer_class(data=self.request.data, **options)
         given.is_valid(raise_exception=True)
         return given
+
+    def _expected(self, patient):
+        """The version the caller has seen, for the service to check again under its lock; None when not said."""
+        check_if_match(self.request, patient)
+        return patient.version if "If-Match" in self.request.headers else None
 
     def _answer(self, patient, code=status.HTTP_200_OK):
         return Response(PatientSerializer(patient).data, status=code, headers={"ETag": etag_for(patient)})

@@ -1,9 +1,11 @@
 """What the API sends and receives about patients: MediSecure's words and casing, Quill's demographics."""
 
+from typing import ClassVar
+
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from clinic.names import split_name
+from clinic.names import Name, split_name
 
 from .models import Gender, Patient
 
@@ -40,6 +42,12 @@ class PatientSerializer(PatientRowSerializer):
 class WritePatientSerializer(serializers.Serializer):
     """A patient as MediSecure sends one. Unknown keys are refused by name; "" means not known."""
 
+    names_sent: ClassVar = dict.fromkeys(vars(Name()), "name") | {
+        "birth_date": "dateOfBirth",
+        "blood_type": "bloodType",
+        "medical_history": "medicalHistory",
+    }
+
     name = serializers.CharField(max_length=480)
     email = serializers.EmailField(max_length=254, allow_blank=True)
     phone = serializers.CharField(max_length=30, allow_blank=True)
@@ -75,6 +83,16 @@ class WritePatientSerializer(serializers.Serializer):
 
 class DemographicsSerializer(serializers.Serializer):
     """Quill's demographics; all keys optional, the whole is replaced."""
+
+    names_sent: ClassVar = {
+        "first_name": "given_name",
+        "second_name": "given_name",
+        "first_last_name": "family_name",
+        "second_last_name": "family_name",
+        "birth_date": "date_of_birth",
+        "phone": "contact",
+        "email": "contact",
+    }
 
     given_name = serializers.CharField(max_length=240, required=False, allow_blank=True, allow_null=True)
     family_name = serializers.CharField(max_length=240, required=False, allow_blank=True, allow_null=True)
