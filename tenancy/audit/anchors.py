@@ -23,6 +23,7 @@ from .hashing import canonical, instant
 from .models import AuditHead
 
 ANCHOR_TAG = b"carewright.audit.anchor.v1\n"
+ANCHOR_FIELDS = {"v": int, "tenant": str, "seq": int, "entry_hash": str, "at": str, "kid": str, "sig": str}
 
 
 class AnchorKeyUnusable(Exception):
@@ -64,28 +65,30 @@ def read_anchors(path: Path, tenant_id: uuid.UUID) -> Iterator[dict]:
     """
     if not path.exists():
         return
-    with open(path, encoding="utf-8") as lines:
+    with open(path, encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 anchor = json.loads(line)
                 mine = anchor["tenant"] == str(tenant_id)
-            except (ValueError, KeyError, TypeError):
+                well_formed = all(isinstance(anchor[name], kind) for name, kind in ANCHOR_FIELDS.items())
+            except (ValueError, KeyError, TypeError, RecursionError):
+                mine, well_formed = True, False
+            if not well_formed:
                 yield {"broken": number}
-                continue
-            if mine:
+            elif mine:
                 yield anchor
 
 
 def signature_state(anchor: dict, known: Iterable[Ed25519PublicKey]) -> str:
     """`valid`, `forged`, or `unknown_key` where no known key has the anchor's kid."""
     by_id = {key_id(key): key for key in known}
-    key = by_id.get(anchor.get("kid", ""))
+    key = by_id.get(anchor["kid"])
     if key is None:
         return "unknown_key"
     body = {name: value for name, value in anchor.items() if name != "sig"}
     try:
         key.verify(base64.b64decode(anchor["sig"]), ANCHOR_TAG + canonical(body))
-    except (InvalidSignature, ValueError, KeyError):
+    except (InvalidSignature, ValueError):
         return "forged"
     return "valid"
 

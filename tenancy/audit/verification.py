@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from django.db import connection
 
 from .anchors import read_anchors, signature_state
 from .hashing import GENESIS, entry_hash, merkle_root, payload_hash, read_leaf
@@ -54,22 +55,37 @@ def verify_trail(
     first: int = 1,
     last: int | None = None,
 ) -> Report:
-    """Verify the current clinic's chain, payloads, sealed reads and anchors, in constant memory.
+    """Verify the current clinic's chain, payloads, sealed reads and anchors.
 
-    `first` and `last` are sequence numbers; a range takes the entry before it on trust.
+    Memory does not grow with the chain. `first` and `last` are sequence
+    numbers; a range takes the entry before it on trust. Where others may be
+    writing, `look_at_one_moment` comes first.
     """
     report = Report(tenant=tenant.slug)
     hashes: dict[int, str] = {}
-    wanted = {a["seq"]: a for a in read_anchors(anchor_file, tenant.id) if "seq" in a} if anchor_file else {}
+    # Read before the first look at the database: an anchor written meanwhile may know of later entries.
+    anchors = list(read_anchors(anchor_file, tenant.id)) if anchor_file else []
+    wanted = {anchor["seq"] for anchor in anchors if "seq" in anchor}
     for entry in _walk_chain(report, first, last):
         if entry.seq in wanted:
             hashes[entry.seq] = entry.entry_hash
     if last is None:
         _check_head(report)
+    if first == 1 and last is None:
+        _check_count(report)
     _check_reads(report)
-    if anchor_file:
-        _check_anchors(report, tenant, anchor_file, known_keys or [], hashes, first, last)
+    _check_anchors(report, anchors, known_keys or [], hashes, first, last)
     return report
+
+
+def look_at_one_moment() -> None:
+    """One snapshot for the whole transaction; nothing may have been asked in it yet.
+
+    Inside of somebody else's transaction (tests) it does nothing.
+    """
+    if not connection.savepoint_ids:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
 def _walk_chain(report: Report, first: int, last: int | None) -> Iterator[AuditEntry]:
@@ -146,23 +162,31 @@ def _check_head(report: Report) -> None:
         report.findings.append(Finding(ALTERED, found[0], "The head does not name the last entry."))
 
 
+def _check_count(report: Report) -> None:
+    """Entries that the walk by number did not meet: two with one number, or one before the first."""
+    unmet = AuditEntry.objects.count() - report.entries
+    if unmet:
+        report.findings.append(Finding(GAP, None, f"{unmet} entries stand outside of the order."))
+
+
 def _check_reads(report: Report) -> None:
     seals = {str(seal.id): seal for seal in AuditSeal.objects.order_by("id")}
     sealed = AuditEntry.objects.filter(action="reads_sealed", object_type="auditseal").order_by("seq")
     for seq, seal_id, stated in sealed.values_list("seq", "object_id", "object_version"):
         seal = seals.pop(seal_id, None)
-        rows = list(AuditRead.objects.filter(seal_id=seal_id).order_by("id"))
+        rows = list(AuditRead.objects.filter(seal=seal).order_by("id")) if seal else []
         report.reads += len(rows)
-        if seal is None or stated != f"{len(rows)}:{merkle_root(read_leaf(row.__dict__) for row in rows)}":
+        found = f"{len(rows)}:{merkle_root(read_leaf(row.__dict__) for row in rows)}"
+        if seal is None or not stated == found == f"{seal.count}:{seal.merkle_root}":
             sentence = f"The reads sealed by entry {seq} are not those that were sealed."
             report.findings.append(Finding(ALTERED, seq, sentence))
     for seal_id in seals:
         report.findings.append(Finding(ALTERED, None, f"The seal {seal_id} of reads is not in the chain."))
 
 
-def _check_anchors(report, tenant, path, known_keys, hashes, first, last) -> None:
+def _check_anchors(report, anchors, known_keys, hashes, first, last) -> None:
     newest = AuditEntry.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
-    for anchor in read_anchors(path, tenant.id):
+    for anchor in anchors:
         if "broken" in anchor:
             sentence = f"Line {anchor['broken']} of the anchor file can not be read."
             report.findings.append(Finding(ANCHOR_MISMATCH, None, sentence))

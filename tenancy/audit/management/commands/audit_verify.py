@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from tenancy.audit.anchors import AnchorKeyUnusable, signing_key
-from tenancy.audit.verification import verify_trail
+from tenancy.audit.verification import look_at_one_moment, verify_trail
 from tenancy.tenants.commands import TenantCommand
 from tenancy.tenants.context import tenant_context
 
@@ -44,6 +44,7 @@ class Command(TenantCommand):
 
     def handle_tenant(self, tenant, *, first, last, anchors, public_key, json: bool, **options):
         with tenant_context(tenant.id):
+            look_at_one_moment()
             report = verify_trail(
                 tenant,
                 anchor_file=anchors or Path(settings.AUDIT_ANCHOR_FILE),

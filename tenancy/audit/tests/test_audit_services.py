@@ -1,0 +1,327 @@
+"""Writing the trail: with the change or not at all, in one chain whoever writes at the same time."""
+
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from tenancy.audit import selectors, tasks
+from tenancy.audit import services as audit
+from tenancy.audit.models import AuditActor, AuditEntry, AuditHead, AuditPayload, AuditRead, AuditSeal
+from tenancy.audit.verification import verify_trail
+from tenancy.rules import RuleBroken
+from tenancy.tenants.context import NoTenant, finish_pending, tenant_context
+from tenancy.tenants.models import Counter, Tenant
+from tenancy.tenants.tests.databases import address, as_superuser
+
+
+@pytest.fixture
+def committed_clinic(committed_db):
+    return Tenant.objects.create(slug=f"t-{uuid.uuid4().hex[:12]}", name="Somewhere")
+
+
+def actions():
+    return list(AuditEntry.objects.in_order().values_list("action", flat=True))
+
+
+# --- record ----------------------------------------------------------------------------------------------------------
+
+
+def test_record_needs_a_clinic(db):
+    with pytest.raises(NoTenant):
+        audit.record("thing_made", None, by=None)
+
+
+def test_record_writes_one_hashed_entry_and_its_payload(clinic, nurse):
+    finish_pending()
+    before = AuditHead.objects.get()
+    thing = Counter.objects.create(name="thing")
+    bind_contextvars(request_id="6f0c2d7e", ip="192.0.2.7")
+    try:
+        entry_id = audit.record(
+            "thing_changed", thing, by=nurse, changes={"value": (0, 1)}, reason="Miscounted.", details={"n": [1]},
+            on_behalf_of=None, reason_code="correction",
+        )  # fmt: skip
+        finish_pending()
+    finally:
+        clear_contextvars()
+
+    entry, head = AuditEntry.objects.get(pk=entry_id), AuditHead.objects.get()
+    actor = AuditActor.objects.get(pk=entry.actor_ref)
+    assert (entry.seq, entry.prev_hash) == (before.seq + 1, before.entry_hash)
+    assert (head.seq, head.entry_hash) == (entry.seq, entry.entry_hash)
+    assert (entry.object_type, entry.object_id, entry.reason_code) == ("counter", str(thing.pk), "correction")
+    assert (entry.request_id, entry.actor_kind) == ("6f0c2d7e", "member")
+    assert (actor.ref_id, actor.user_id, actor.label) == (nurse.pk, nurse.user_id, "Nora Nurse")
+    assert json.loads(entry.payloads.get().body) == {
+        "changes": {"value": [0, 1]},
+        "reason": "Miscounted.",
+        "details": {"n": [1]},
+        "address": "192.0.2.7",
+        "label": "thing: 0",
+    }
+    assert "Nora" not in str(entry.__dict__)
+
+
+def test_record_of_the_clinic_by_the_system(clinic):
+    audit.record("clinic_opened", None, by=None)
+    finish_pending()
+
+    entry = AuditEntry.objects.in_order().last()
+    assert (entry.object_type, entry.object_id, entry.actor_kind) == ("tenant", str(clinic.id), "system")
+
+
+def test_record_appends_last_under_one_lock(clinic, nurse):
+    finish_pending()
+    audit.actor_for(nurse)
+    with CaptureQueriesContext(connection) as queries:
+        for number in range(3):
+            audit.record(f"thing_{number}", None, by=nurse)
+        Counter.objects.create(name="after the record")
+        finish_pending()
+
+    written = [query["sql"] for query in queries if not query["sql"].startswith(("SELECT", "SAVEPOINT", "RELEASE"))]
+    locks = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
+    assert len(locks) == 1
+    assert [sql.split('"')[1] for sql in written] == [
+        "tenants_counter",
+        "audit_auditentry",
+        "audit_auditpayload",
+        "audit_audithead",
+    ]
+    assert actions()[-3:] == ["thing_0", "thing_1", "thing_2"]
+
+
+def test_record_is_rolled_back_with_the_change(committed_clinic):
+    with tenant_context(committed_clinic.id):
+        audit.record("kept", None, by=None)
+    with pytest.raises(ZeroDivisionError), tenant_context(committed_clinic.id):
+        Counter.objects.create(name="never")
+        audit.record("never", None, by=None)
+        1 / 0
+
+    with tenant_context(committed_clinic.id):
+        assert actions() == ["kept"]
+
+
+def test_record_is_dropped_with_its_savepoint_and_leaves_no_gap(committed_clinic):
+    with tenant_context(committed_clinic.id):
+        audit.record("first", None, by=None)
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            audit.record("never", None, by=None)
+            1 / 0
+        with transaction.atomic():
+            audit.record("second", None, by=None)
+        audit.record("third", None, by=None)
+
+    with tenant_context(committed_clinic.id):
+        assert list(AuditEntry.objects.in_order().values_list("seq", "action")) == [
+            (1, "first"),
+            (2, "second"),
+            (3, "third"),
+        ]
+        assert verify_trail(committed_clinic).code == 0
+
+
+def test_a_change_whose_entry_can_not_be_written_is_rolled_back(committed_clinic):
+    """AT-13: no trail, no change."""
+    database = settings.DATABASES["default"]["NAME"]
+    app = settings.DATABASE_APP[0]
+    with as_superuser(database) as admin:
+        admin.execute(f"REVOKE INSERT ON audit_auditentry FROM {app}")
+        try:
+            with pytest.raises(DatabaseError), tenant_context(committed_clinic.id):
+                Counter.objects.create(name="never")
+                audit.record("thing_made", None, by=None)
+        finally:
+            admin.execute(f"GRANT INSERT ON audit_auditentry TO {app}")
+
+    with tenant_context(committed_clinic.id):
+        assert not Counter.objects.exists()
+        assert actions() == []
+
+
+def test_fifty_parallel_writers_make_one_chain(committed_clinic):
+    """No fork, no gap, no deadlock, and as many entries as were recorded."""
+
+    def write(number):
+        try:
+            with tenant_context(committed_clinic.id):
+                audit.record(f"a_{number}", None, by=None)
+                Counter.objects.create(name=f"c{number}")
+                audit.record(f"b_{number}", None, by=None)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(25) as pool:
+        list(pool.map(write, range(50)))
+
+    with tenant_context(committed_clinic.id):
+        assert list(AuditEntry.objects.in_order().values_list("seq", flat=True)) == list(range(1, 101))
+        assert AuditActor.objects.count() == 1
+        assert AuditHead.objects.count() == 1
+        assert verify_trail(committed_clinic).findings == []
+
+
+def test_each_clinic_has_a_chain_of_its_own(committed_clinic):
+    other = Tenant.objects.create(slug=f"t-{uuid.uuid4().hex[:12]}", name="Elsewhere")
+    for tenant in (committed_clinic, other, committed_clinic):
+        with tenant_context(tenant.id):
+            audit.record("thing_made", None, by=None)
+
+    for tenant, count in ((committed_clinic, 2), (other, 1)):
+        with tenant_context(tenant.id):
+            assert AuditHead.objects.get().seq == count
+
+
+def test_actor_for_follows_a_changed_name(clinic, nurse):
+    first = audit.actor_for(nurse)
+    nurse.user.name = "Nora Newname"
+
+    again = audit.actor_for(nurse)
+
+    assert again.pk == first.pk
+    assert AuditActor.objects.get(pk=first.pk).label == "Nora Newname"
+
+
+# --- Nobody changes what stands there --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trail(committed_clinic):
+    """One entry, one sealed read and one open one."""
+    with tenant_context(committed_clinic.id):
+        thing = Counter.objects.create(name="thing")
+        audit.record("thing_made", thing, by=None)
+        audit.record_read(thing, by=None)
+        audit.seal_reads()
+        audit.record_read(thing, by=None)
+    return committed_clinic
+
+
+CHANGES = [
+    "UPDATE audit_auditentry SET action = 'x'",
+    "DELETE FROM audit_auditentry",
+    "TRUNCATE audit_auditentry CASCADE",
+    "UPDATE audit_auditpayload SET body = '{}'",
+    "DELETE FROM audit_auditpayload",
+    "TRUNCATE audit_auditpayload",
+    "DELETE FROM audit_audithead",
+    "TRUNCATE audit_audithead",
+    "UPDATE audit_auditseal SET count = 0",
+    "DELETE FROM audit_auditseal",
+    "TRUNCATE audit_auditseal CASCADE",
+    "UPDATE audit_auditread SET kind = 'x'",
+    "UPDATE audit_auditread SET seal_id = NULL",
+    "DELETE FROM audit_auditread",
+    "TRUNCATE audit_auditread",
+]
+
+
+@pytest.mark.parametrize("role", ["app", "owner"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_app_and_owner_are_refused_alike(trail, role, change):
+    """AT-01, AT-02: the app role by its grants, the owner by triggers."""
+    with psycopg.connect(address(settings.DATABASES["default"]["NAME"], role)) as anybody:
+        anybody.execute(f"SET LOCAL app.tenant_id = '{trail.id}'")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            anybody.execute(change)
+        anybody.rollback()
+
+
+def test_a_read_is_sealed_once_and_otherwise_stays(trail):
+    with psycopg.connect(address(settings.DATABASES["default"]["NAME"], "owner")) as owner:
+        owner.execute(f"SET LOCAL app.tenant_id = '{trail.id}'")
+        [(seal,)] = owner.execute("SELECT id FROM audit_auditseal").fetchall()
+        sealed = owner.execute("UPDATE audit_auditread SET seal_id = %s WHERE seal_id IS NULL", [seal]).rowcount
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="sealed once"):
+            owner.execute("UPDATE audit_auditread SET seal_id = %s", [seal])
+        owner.rollback()
+
+    assert sealed == 1
+
+
+# --- Erasing a payload -----------------------------------------------------------------------------------------------
+
+
+def test_erase_payload_keeps_the_chain_whole(committed_clinic):
+    with tenant_context(committed_clinic.id):
+        audit.record("thing_made", None, by=None, details={"name": "Camila"})
+    with tenant_context(committed_clinic.id):
+        entry = AuditEntry.objects.get()
+        audit.erase_payload(entry, by=None, reason="Article 17 request of 14 March.")
+
+    with tenant_context(committed_clinic.id):
+        report = verify_trail(committed_clinic)
+        [erasure, erased] = selectors.describe_entries(selectors.list_entries())
+        bodies = list(AuditPayload.objects.values_list("body", flat=True))
+
+    assert (report.code, report.entries, report.erased) == (0, 2, 1)
+    assert (erasure["action"], erasure["reason"]) == ("payload_erased", "Article 17 request of 14 March.")
+    assert (erased["erased"], erased["details"], erased["changes"]) == (True, {}, {})
+    assert not any("Camila" in body for body in bodies)
+
+
+def test_erase_payload_needs_a_reason_and_something_to_erase(clinic):
+    audit.record("thing_made", None, by=None)
+    finish_pending()
+    entry = AuditEntry.objects.in_order().last()
+
+    with pytest.raises(RuleBroken, match="why"):
+        audit.erase_payload(entry, by=None, reason="  ")
+    audit.erase_payload(entry, by=None, reason="Asked for.")
+    finish_pending()
+    with pytest.raises(RuleBroken, match="already"):
+        audit.erase_payload(entry, by=None, reason="Asked for.")
+
+
+# --- Reads -----------------------------------------------------------------------------------------------------------
+
+
+def test_record_read_is_one_row_and_no_lock(clinic, nurse):
+    thing = Counter.objects.create(name="thing")
+    audit.actor_for(nurse)
+    with CaptureQueriesContext(connection) as queries:
+        audit.record_read(thing, by=nurse, kind="chart", reason="Ward round")
+
+    [read] = selectors.list_reads(thing)
+    assert (read.kind, read.reason, read.seal_id) == ("chart", "Ward round", None)
+    assert [query["sql"].split()[0] for query in queries] == ["SELECT", "INSERT"]
+    assert "FOR" not in queries[0]["sql"].split()
+
+
+def test_seal_reads_binds_each_read_once(clinic, nurse):
+    thing = Counter.objects.create(name="thing")
+    assert audit.seal_reads() == 0
+    for _ in range(3):
+        audit.record_read(thing, by=nurse)
+    assert audit.seal_reads() == 3
+    audit.record_read(thing, by=nurse)
+    assert [audit.seal_reads(), audit.seal_reads()] == [1, 0]
+    finish_pending()
+
+    assert sorted(AuditSeal.objects.values_list("count", flat=True)) == [1, 3]
+    assert actions()[-2:] == ["reads_sealed", "reads_sealed"]
+    assert not AuditRead.objects.filter(seal=None).exists()
+    report = verify_trail(clinic)
+    assert (report.findings, report.reads) == ([], 4)
+
+
+def test_tasks_seal_and_anchor_every_clinic(committed_clinic, settings, tmp_path):
+    settings.AUDIT_ANCHOR_FILE = tmp_path / "anchors.jsonl"
+    with tenant_context(committed_clinic.id):
+        audit.record_read(Counter.objects.create(name="thing"), by=None)
+
+    tasks.seal_reads()
+    tasks.write_anchors()
+
+    with tenant_context(committed_clinic.id):
+        assert actions() == ["reads_sealed"]
+    anchors = [json.loads(line) for line in settings.AUDIT_ANCHOR_FILE.read_text().splitlines()]
+    assert [anchor["seq"] for anchor in anchors if anchor["tenant"] == str(committed_clinic.id)] == [1]
