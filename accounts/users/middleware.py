@@ -5,7 +5,7 @@ import re
 import structlog
 from django.contrib.auth import HASH_SESSION_KEY
 from django.db import transaction
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.crypto import constant_time_compare
 
 from tenancy.tenants.context import tenant_context
@@ -23,7 +23,8 @@ class MemberMiddleware:
 
     Pages and admin bring a Django session, the API a token; both name a
     `Session` row, which is checked at every request. A request that names
-    nobody runs without a clinic. An answer of 500 or more rolls back.
+    nobody runs without a clinic. Times are the clinic's while it is answered.
+    An answer of 500 or more rolls back.
     """
 
     def __init__(self, get_response):
@@ -37,7 +38,8 @@ class MemberMiddleware:
             return self.get_response(request)
         with tenant_context(tenant_id):
             self._recognise(request, session_id)
-            response = self.get_response(request)
+            with timezone.override(request.tenant.zone if request.tenant else None):
+                response = self.get_response(request)
             if response.status_code >= 500:
                 transaction.set_rollback(True)
             return response

@@ -204,7 +204,7 @@ class Session(TenantModel):
     last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
     expires_at = models.DateTimeField(_("expires"))
     revoked_at = models.DateTimeField(_("ended"), null=True)
-    refresh_jti = models.UUIDField(null=True, help_text="the one refresh token that may be used next")
+    refresh_jti = models.UUIDField(null=True, help_text=_("the one refresh token that may be used next"))
 
     objects = scoped_manager(SessionQuerySet)
 

@@ -1,5 +1,6 @@
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from tenancy.tenants.models import TenantModel
 
@@ -10,8 +11,8 @@ class SourceRecord(TenantModel):
     app_privileges = ("SELECT", "INSERT", "UPDATE")
 
     resource_type = models.CharField(max_length=40)
-    resource_id = models.CharField(max_length=64, db_collation="C", help_text="the resource's own id")
-    object_id = models.UUIDField(help_text="the row here")
+    resource_id = models.CharField(max_length=64, db_collation="C", help_text=_("the resource's own id"))
+    object_id = models.UUIDField(help_text=_("the row here"))
     content_hash = models.CharField(max_length=64)
     imported_at = models.DateTimeField(default=timezone.now)
 

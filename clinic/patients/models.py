@@ -77,14 +77,14 @@ class Patient(TenantModel):
         RECORDED = "recorded", _("Has allergies")
 
     class BloodType(models.TextChoices):
-        A_POSITIVE = "A+"
-        A_NEGATIVE = "A-"
-        B_POSITIVE = "B+"
-        B_NEGATIVE = "B-"
-        AB_POSITIVE = "AB+"
-        AB_NEGATIVE = "AB-"
-        O_POSITIVE = "O+"
-        O_NEGATIVE = "O-"
+        A_POSITIVE = "A+", "A+"
+        A_NEGATIVE = "A-", "A-"
+        B_POSITIVE = "B+", "B+"
+        B_NEGATIVE = "B-", "B-"
+        AB_POSITIVE = "AB+", "AB+"
+        AB_NEGATIVE = "AB-", "AB-"
+        O_POSITIVE = "O+", "O+"
+        O_NEGATIVE = "O-", "O-"
 
     class MaritalStatus(models.TextChoices):
         """HL7 v3 codes, as FHIR sends them."""

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,10 @@ from django.core.exceptions import ValidationError as InvalidFields
 from django.forms import CheckboxInput, Form
 from django.http import Http404
 from django.urls import reverse
-from django.utils.formats import date_format
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from . import selectors
 from .forms import GROUPS, BaseIdentifierFormSet, IdentifierFormSet, PatientForm
@@ -112,9 +113,11 @@ def _words(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return _("Yes") if value else _("No")
-    if hasattr(value, "strftime"):
-        return date_format(value, "j M Y" if not hasattr(value, "hour") else "j M Y H:i")
-    return str(value)
+    if isinstance(value, datetime):
+        return date_format(timezone.localtime(value), pgettext("how a time is written", "j M Y, H:i"))
+    if isinstance(value, date):
+        return date_format(value, pgettext("how a date is written", "j M Y"))
+    return number_format(value) if isinstance(value, int | float) else str(value)
 
 
 def _custom_words(field: CustomField | None, value: Any) -> str:

@@ -16,7 +16,7 @@ class AuditActor(TenantModel):
         SYSTEM = "system", _("System")
 
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    ref_id = models.UUIDField(null=True, help_text="the membership or API key")
+    ref_id = models.UUIDField(null=True, help_text=_("the membership or API key"))
     user_id = models.UUIDField(null=True)
     label = models.CharField(max_length=200)
 
@@ -100,7 +100,7 @@ class AuditPayload(TenantModel):
 
     entry = TenantForeignKey(AuditEntry, related_name="payloads")
     salt = models.BinaryField(max_length=16)
-    body = models.TextField(help_text="canonical JSON (RFC 8785), exactly as hashed")
+    body = models.TextField(help_text=_("canonical JSON (RFC 8785), exactly as hashed"))
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "entry"], name="audit_payload_entry_uniq")]
