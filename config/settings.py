@@ -360,6 +360,7 @@ AUDIT_ANCHOR_FILE = Path(ENV.AUDIT_ANCHOR_FILE or STATE_DIR / "audit-anchors.jso
 LANGUAGE_CODE = ENV.LANGUAGE
 LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
 LOCALE_PATHS = [BASE_DIR / "config" / "locale"]
+FORMAT_MODULE_PATH = "config.locale"
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"  # the zone of a clinic belongs to the clinic

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from django.utils import timezone
 from django.utils.dateformat import format as format_date
+from django.utils.formats import number_format
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
@@ -105,6 +106,11 @@ def write_document_number(value: object, country: str = "") -> str:
         return NO_BREAK_SPACE.join((text[:3], text[3:6], text[6:]))
     separator = "." if country in {"CO", "ES", "AR", "CL", "BR"} else NO_BREAK_SPACE
     return re.sub(r"(?<=\d)(?=(?:\d{3})+$)", separator, text)
+
+
+def write_count(number: int) -> str:
+    """How many, with the thousands parted as the reader's language does: "12,345", in Spanish "12.345"."""
+    return number_format(number, force_grouping=True)
 
 
 def write_time(instant: datetime | None, zone: tzinfo, *, with_date: bool = True, with_zone: bool = True) -> str:

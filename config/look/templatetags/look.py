@@ -59,6 +59,12 @@ def or_unknown(value):
     return _("Not known") if value is None or value == "" else value
 
 
+@register.filter
+def in_figures(number):
+    """{{ page.total|in_figures }}: "12,345" in the reader's language. Never for numbers that name something."""
+    return wording.write_count(number)
+
+
 @register.simple_tag(takes_context=True)
 def age(context, born, on=None):
     """{% age patient.birth_date %}, or {% age born died %}: "48 years", on the clinic's today."""

@@ -88,6 +88,13 @@ def test_write_document_number_groups_as_the_country_does(value, country, writte
     assert wording.write_document_number(value, country) == written
 
 
+@pytest.mark.parametrize(("language", "written"), [("en", "12,345"), ("es", "12.345")])
+def test_write_count_parts_thousands_as_the_language_does(language, written):
+    with translation.override(language):
+        assert wording.write_count(12345) == written
+        assert wording.write_count(345) == "345"
+
+
 @pytest.mark.parametrize(
     ("zone", "written"),
     [
