@@ -43,11 +43,10 @@ def list_patients(*, by: Membership, search: str = "", include_archived: bool = 
         return patients
     if asked.is_empty:
         return patients.none()
-    if asked.born_on:
-        patients = patients.filter(birth_date=asked.born_on)
-    if asked.words:
-        patients = patients.filter(id__in=find_patient_ids(asked.words, limit=MOST_FOUND))
-    return patients
+    if not asked.words:
+        return patients.filter(birth_date=asked.born_on)
+    found = find_patient_ids(asked.words, limit=MOST_FOUND, born_on=asked.born_on, present_only=not include_archived)
+    return patients.filter(id__in=found)
 
 
 def get_patient(patient_id: UUID | str, *, by: Membership) -> Patient:
