@@ -29,6 +29,10 @@ _KINDS: dict[str, tuple[type, str]] = {
     "birthDate": (str, "Input should be a date."),
     "deceasedDateTime": (str, "Input should be a date and time."),
 }
+_PLAINER = {
+    "json_invalid": "Input should be an object",
+    "string_pattern_mismatch": "Input has characters that are not allowed here",
+}
 _ELEMENT = re.compile(r"[A-Za-z_]{1,40}")
 
 
@@ -62,7 +66,7 @@ def _model(kind: str) -> Any:
 
 def _reason(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    message = str(first["msg"]).removeprefix("Value error, ").split("\n")[0].rstrip(".")
+    message = _PLAINER.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ").split("\n")[0].rstrip(".")
     element = ".".join(str(part) if _is_plain(part) else "?" for part in first["loc"])
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{element}: {message}.{more}" if element else f"{message}.{more}"
