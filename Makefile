@@ -13,7 +13,7 @@ export PORT STATE_DIR RATE_LIMIT_SCALE COMPOSE
 DEV = $(PYTHON) scripts/bootstrap.py requirements-dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench migrate seed up down lock clean
+.PHONY: help run test lint fmt messages bench migrate seed up down lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ lint: ## style, types, floors, templates, migrations
 
 fmt: ## put code and templates in shape
 	@$(DEV) -m scripts.lint --fix
+
+messages: ## collect all texts, name those without a Spanish one, compile the catalogue
+	@$(DEV) -m scripts.messages
 
 bench: ## print the figures (BENCH_ARGS)
 	@$(DEV) -m bench $(BENCH_ARGS)
