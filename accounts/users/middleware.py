@@ -10,8 +10,9 @@ from django.utils.crypto import constant_time_compare
 
 from tenancy.tenants.context import tenant_context
 
-from . import selectors, sessions
+from . import sessions
 from .credentials import TwoCallers, read_credential
+from .recognition import recognise_session
 
 API = re.compile(r"^/(api|v1|fhir)(/|$)")
 # These choose the clinic themselves, from what the body or the refresh token says.
@@ -58,7 +59,7 @@ class MemberMiddleware:
         return (claims.tenant_id, claims.session_id) if claims else (None, None)
 
     def _recognise(self, request, session_id):
-        session = selectors.get_live_session(session_id)
+        session = recognise_session(session_id)
         if session is None or not self._belongs(request, session):
             return
         tenant = session.tenant

@@ -1,6 +1,7 @@
 """Person, membership, role, session."""
 
 import unicodedata
+from collections.abc import Iterable
 from functools import cached_property
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -119,6 +120,11 @@ class Role(TenantModel):
         return built_in[0] if built_in and self.is_built_in else self.name
 
 
+def _in_precedence(roles: Iterable[Role]) -> list[Role]:
+    order = list(DEFAULT_ROLES)
+    return sorted(roles, key=lambda role: (order.index(role.code) if role.code in order else len(order), role.code))
+
+
 class MembershipQuerySet(TenantQuerySet):
     def active(self):
         return self.filter(is_active=True, user__is_active=True)
@@ -153,9 +159,11 @@ class Membership(TenantModel):
     @cached_property
     def roles(self) -> list[Role]:
         """Roles of this member, the primary one first."""
-        order = list(DEFAULT_ROLES)
-        held = [held.role for held in self.held_roles.select_related("role")]
-        return sorted(held, key=lambda role: (order.index(role.code) if role.code in order else len(order), role.code))
+        return _in_precedence(held.role for held in self.held_roles.select_related("role"))
+
+    def hold_roles(self, roles: Iterable[Role]) -> None:
+        """Take roles that were read together with the member, instead of asking for them."""
+        self.__dict__["roles"] = _in_precedence(roles)
 
     @cached_property
     def permissions(self) -> frozenset[str]:

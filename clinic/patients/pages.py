@@ -27,7 +27,6 @@ class PatientListQuery(PageQuery):
 
     sorts = {"name": ("sort_name",), "born": ("birth_date",), "number": ("number",)}
     default_sort = "name asc"
-    default_limit = 25
 
     q = Text(max_length=200)
     archived = Boolean(default=False)

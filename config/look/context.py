@@ -1,10 +1,10 @@
 """What `base.html` needs on every page: who is signed in, where, and where they may go."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from django.conf import settings
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_urlconf, reverse
 from django.utils.translation import get_language_bidi
 from django.utils.translation import gettext_lazy as _
 
@@ -136,7 +136,13 @@ def frame(request):
 
 def _address(url_name: str) -> str:
     """The address of a page, or "" when the room that owns it is not installed."""
+    return _address_in(url_name, get_urlconf() or settings.ROOT_URLCONF)
+
+
+@lru_cache(maxsize=256)
+def _address_in(url_name: str, urlconf: str) -> str:
+    # Asked a dozen times a page; a name that is not there costs most of all.
     try:
-        return reverse(url_name)
+        return reverse(url_name, urlconf)
     except NoReverseMatch:
         return ""
