@@ -336,7 +336,10 @@ def status_of(url: str) -> int:
 
 def announce(state: State, address: str) -> None:
     say(f"Carewright answers at {address}")
-    for line in demo_lines(state):
+    lines = demo_lines(state)
+    if lines:
+        say("demo logins (clinic, e-mail, password, role):")
+    for line in lines:
         print(f"  {line}")
     say("Ctrl-C ends it. Logs: " + str(state / "logs"))
 
