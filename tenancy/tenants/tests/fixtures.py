@@ -3,6 +3,7 @@
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.utils import timezone, translation
 
 from .databases import create_database, drop_database
 
@@ -36,6 +37,8 @@ def transactional_db():
 
 
 @pytest.fixture(autouse=True)
-def _fresh_limits(django_db_setup):
-    """Rate limits and caches start at zero for every test. The database is there, though only some may use it."""
+def _fresh_start(django_db_setup):
+    """Every test begins in English, with rate limits at zero. The database is there, though only some may use it."""
     cache.clear()
+    translation.activate("en")
+    timezone.deactivate()
