@@ -194,6 +194,7 @@ SIMPLE_JWT = {
     "UPDATE_LAST_LOGIN": False,
 }
 OTP_TOTP_ISSUER = "Carewright"
+OTP_ADMIN_HIDE_SENSITIVE_DATA = True  # a seed read in the admin is a second factor stolen
 
 # --- The API ---------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
+from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
@@ -56,6 +57,8 @@ class User(AbstractBaseUser):
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = UserManager()
+
+    otp_device: Any  # which second factor was used just now; set by sessions.check_password, read by the sign-in page
 
     USERNAME_FIELD = "username_key"
     EMAIL_FIELD = "email"
@@ -136,7 +139,7 @@ class Membership(TenantModel):
     app_privileges = ("SELECT", "INSERT", "UPDATE")
     audit_kind = "member"
 
-    user = models.ForeignKey(User, models.PROTECT, related_name="memberships", db_index=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="memberships", db_index=False, verbose_name=_("person"))
     specialization = models.CharField(_("specialization"), max_length=120, blank=True)
     department = models.CharField(_("department"), max_length=120, blank=True)
     is_active = models.BooleanField(_("active"), default=True)

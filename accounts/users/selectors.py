@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from tenancy.tenants.models import Tenant
@@ -18,7 +18,7 @@ def find_user(identifier: str) -> User | None:
     return User.objects.filter(Q(email_key=key) | Q(username_key=key)).first()
 
 
-def list_workplaces(user: User):
+def list_workplaces(user: User) -> QuerySet[Tenant]:
     """The clinics this person may enter, by name."""
     return Tenant.objects.filter(is_active=True, id__in=user.workplaces.values("tenant_id")).order_by("name")
 

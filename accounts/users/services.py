@@ -1,6 +1,7 @@
 """People and memberships: making them, and letting them in."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
@@ -17,7 +18,7 @@ from .models import HeldRole, Membership, Role, User, Workplace, identity_key
 
 
 @transaction.atomic
-def create_user(*, email: str, name: str, password: str | None, username: str = "", **fields) -> User:
+def create_user(*, email: str, name: str, password: str | None, username: str = "", **fields: Any) -> User:
     """Make a person, who belongs to no clinic yet.
 
     Without a password nobody can sign in as them until one is set. Raises
@@ -49,7 +50,7 @@ def _check_password(password: str, user: User) -> None:
 
 
 @transaction.atomic
-def add_member(user: User, *, roles: Iterable[str], by: Membership | None, **fields) -> Membership:
+def add_member(user: User, *, roles: Iterable[str], by: Membership | None, **fields: Any) -> Membership:
     """Make a person a member of the current clinic with these roles (codes, or names the specifications use).
 
     Raises RuleBroken for an unknown role or when they are a member already.
@@ -63,7 +64,7 @@ def add_member(user: User, *, roles: Iterable[str], by: Membership | None, **fie
         raise RuleBroken(_("%(name)s is a member of this clinic already.") % {"name": user.name})
     member = Membership.objects.create(user=user, **fields)
     HeldRole.objects.bulk_create([HeldRole(membership=member, role=found[code]) for code in dict.fromkeys(wanted)])
-    Workplace.objects.get_or_create(user=user, tenant_id=member.tenant_id)
+    Workplace.objects.get_or_create(user=user, tenant=member.tenant)
     audit.record("member_added", member, by=by, details={"roles": wanted})
     return member
 
@@ -80,7 +81,7 @@ def copy_default_roles() -> None:
 
 
 def create_tenant(
-    *, slug: str, name: str, admin_email: str, admin_password: str | None = None, **fields
+    *, slug: str, name: str, admin_email: str, admin_password: str | None = None, **fields: Any
 ) -> tuple[Tenant, Membership]:
     """Open a clinic: the tenant, its default roles and its first administrator, all or nothing.
 

@@ -47,7 +47,7 @@ def read_token(text: str, *, kind: str) -> Claims:
     if len(text) > 4096:
         raise TokenRefused
     try:
-        token = (AccessToken if kind == "access" else RefreshToken)(text)
+        token = (AccessToken if kind == "access" else RefreshToken)(text)  # type: ignore[arg-type]
         return Claims(
             user_id=uuid.UUID(token["sub"]),
             session_id=uuid.UUID(token["sid"]),

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from accounts.users.models import Membership
@@ -28,7 +28,7 @@ TRACKED = [
 """Fields of a patient that people fill in and compare, in the order of the form."""
 
 
-def list_patients(*, by: Membership, search: str = "", include_archived: bool = False):
+def list_patients(*, by: Membership, search: str = "", include_archived: bool = False) -> QuerySet[Patient]:
     """Patients the caller may see, as a queryset with lookups joined; unsorted, the door decides.
 
     `search` takes name parts in any order, document or patient number, the
@@ -159,7 +159,7 @@ def get_version(patient: Patient, *, at: datetime | None = None, number: int | N
 
 def _differences(before: Any, after: Any) -> Iterable[tuple[str, Any, Any]]:
     for name in [*TRACKED, "archived_at", "archive_reason"]:
-        attname = Patient._meta.get_field(name).attname
+        attname = Patient._meta.get_field(name).attname  # type: ignore[union-attr]  # TRACKED names columns
         if getattr(before, attname) != getattr(after, attname):
             yield name, getattr(before, name), getattr(after, name)
     if before.custom_fields != after.custom_fields:

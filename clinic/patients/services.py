@@ -221,7 +221,7 @@ def _lock(patient: Patient, expected_version: int | None) -> Patient:
     return locked
 
 
-def _save(patient: Patient, **how: bool) -> None:
+def _save(patient: Patient, **how: Any) -> None:
     try:
         with transaction.atomic():
             patient.save(**how)

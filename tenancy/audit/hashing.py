@@ -8,6 +8,7 @@ merkle_root  = RFC 6962 tree (0x00 leaf, 0x01 node) over the canonical rows
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from typing import Any
 
 import rfc8785
 
@@ -26,7 +27,7 @@ def instant(at: datetime) -> str:
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def canonical(value) -> bytes:
+def canonical(value: Any) -> bytes:
     """RFC 8785 JSON. Instants, ids and decimals become text first; floats and big integers keep their own text."""
     return rfc8785.dumps(_plain(value))
 
@@ -36,7 +37,7 @@ def entry_hash(header: dict) -> str:
     return hashlib.sha256(ENTRY_TAG + canonical({name: header[name] for name in HEADER_FIELDS})).hexdigest()
 
 
-def payload_hash(salt: bytes, body: str) -> str:
+def payload_hash(salt: bytes | memoryview, body: str) -> str:
     """The hash that binds a payload to its entry; `body` is the stored canonical text."""
     return hashlib.sha256(bytes(salt) + body.encode()).hexdigest()
 
@@ -57,7 +58,7 @@ def merkle_root(leaves: Iterable[bytes]) -> str:
     return level[0].hex()
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -1,10 +1,12 @@
 """Reading the trail, newest first, inside one clinic."""
 
 import json
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from .models import AuditActor, AuditEntry, AuditPayload, AuditRead
@@ -18,7 +20,7 @@ def list_entries(
     resource_id: str | None = None,
     date_from: date | None = None,
     date_to: date | None = None,
-):
+) -> QuerySet[AuditEntry]:
     """Entries of the current clinic; the filters of the QMS document (`GET /api/audit/`, K40).
 
     Dates are whole days in UTC, both included. `user_id` is the person, in
@@ -40,7 +42,7 @@ def list_entries(
     return entries
 
 
-def describe_entries(entries) -> list[dict[str, Any]]:
+def describe_entries(entries: Iterable[AuditEntry]) -> list[dict[str, Any]]:
     """Entries with their actors' names and payloads, three queries for any number of them.
 
     An erased payload gives empty details and `erased` true.
@@ -53,12 +55,12 @@ def describe_entries(entries) -> list[dict[str, Any]]:
     return [_described(entry, actors.get(entry.actor_ref), bodies.get(entry.id)) for entry in entries]
 
 
-def list_reads(obj):
+def list_reads(obj: Model) -> QuerySet[AuditRead]:
     """Who opened this, newest first: `at`, `kind`, `reason` and `actor` (an AuditActor)."""
     return AuditRead.objects.filter(object_type=obj._meta.model_name, object_id=str(obj.pk)).order_by("-at", "-id")
 
 
-def actors_by_id(ids) -> dict[UUID, AuditActor]:
+def actors_by_id(ids: Iterable[UUID]) -> dict[UUID, AuditActor]:
     """The people behind pseudonyms."""
     return {actor.id: actor for actor in AuditActor.objects.filter(id__in=ids)}
 
@@ -92,7 +94,7 @@ def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min), timezone.get_default_timezone())
 
 
-def list_reads_by(member):
+def list_reads_by(member: Model) -> QuerySet[AuditRead]:
     """What this member opened, newest first."""
     actors = AuditActor.objects.filter(kind=AuditActor.Kind.MEMBER, ref_id=member.pk).values("id")
     return AuditRead.objects.filter(actor_ref__in=actors).order_by("-at", "-id")

@@ -2,15 +2,16 @@
 
 import os
 import uuid
+from datetime import datetime
 from typing import Any
 
-from django.db import connection, models
+from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from structlog.contextvars import get_contextvars
 
 from tenancy.rules import RuleBroken
-from tenancy.tenants.context import before_leaving, current_tenant_id
+from tenancy.tenants.context import before_leaving, connection, current_tenant_id
 from tenancy.tenants.models import new_id
 
 from .hashing import canonical, entry_hash, merkle_root, payload_hash, read_leaf
@@ -31,6 +32,7 @@ def record(
     on_behalf_of: Any = None,
     cause_id: uuid.UUID | None = None,
     signature_id: uuid.UUID | None = None,
+    version: str = "",
 ) -> uuid.UUID:
     """Append one entry to the clinic's chain, in the same transaction as the change itself.
 
@@ -53,7 +55,7 @@ def record(
         action=action,
         object_type=type_name(obj),
         object_id=str(obj.pk) if obj is not None else str(tenant_id),
-        object_version=str(getattr(obj, "version", "") or ""),
+        object_version=version or str(getattr(obj, "version", "") or ""),
         reason_code=reason_code,
         cause_id=cause_id,
         request_id=str(context.get("request_id", ""))[:64],
@@ -85,10 +87,10 @@ def _pending() -> "_Append":
 class _Append:
     """Entries of one transaction that wait for its end, appended under one lock."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.events: list[tuple[AuditEntry, str]] = []
 
-    def __call__(self):
+    def __call__(self) -> None:
         head, now = _lock_head()
         payloads = []
         for entry, body in self.events:
@@ -103,7 +105,7 @@ class _Append:
         AuditHead.objects.filter(pk=head.pk).update(seq=head.seq, entry_hash=head.entry_hash)
 
 
-def _lock_head():
+def _lock_head() -> tuple[AuditHead, datetime]:
     """The clinic's head row, locked until commit, and the database's clock under that lock."""
     head = AuditHead.objects.select_for_update(no_key=True).first()
     if head is None:
@@ -141,8 +143,8 @@ def seal_reads() -> int:
     root = merkle_root(read_leaf(row.__dict__) for row in rows)
     seal = AuditSeal.objects.create(count=len(rows), merkle_root=root)
     AuditRead.objects.filter(pk__in=[row.pk for row in rows]).update(seal=seal)
-    seal.version = f"{len(rows)}:{root}"  # into the header, so that the chain itself holds the root
-    record("reads_sealed", seal, by=None)
+    # The version goes into the header, so that the chain itself holds the root.
+    record("reads_sealed", seal, by=None, version=f"{len(rows)}:{root}")
     return len(rows)
 
 
@@ -168,7 +170,7 @@ def erase_payload(entry: AuditEntry, *, by: Any, reason: str) -> None:
         raise RuleBroken(_("This entry's payload has been erased already."))
     # The trigger lets a payload go only after the entry that says so has been written.
     record("payload_erased", entry, by=by, reason=reason)
-    before_leaving(payload.delete)
+    before_leaving(AuditPayload.objects.filter(pk=payload.pk).delete)
 
 
 def actor_for(by: Any) -> AuditActor:
@@ -193,7 +195,7 @@ def header_of(entry: AuditEntry) -> dict[str, Any]:
 
 def type_name(obj: models.Model | None) -> str:
     """How the trail names a kind of thing: its model's name, "patient"; the clinic itself is "tenant"."""
-    return obj._meta.model_name if obj is not None else "tenant"
+    return str(obj._meta.model_name) if obj is not None else "tenant"
 
 
 def _actor_kind(by: Any) -> str:

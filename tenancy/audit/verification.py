@@ -7,6 +7,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.db import connection
 
+from tenancy.tenants.models import Tenant
+
 from .anchors import read_anchors, signature_state
 from .hashing import GENESIS, entry_hash, merkle_root, payload_hash, read_leaf
 from .models import AuditEntry, AuditHead, AuditPayload, AuditRead, AuditSeal
@@ -48,7 +50,7 @@ class Report:
 
 
 def verify_trail(
-    tenant,
+    tenant: Tenant,
     *,
     anchor_file: Path | None = None,
     known_keys: list[Ed25519PublicKey] | None = None,
@@ -184,7 +186,14 @@ def _check_reads(report: Report) -> None:
         report.findings.append(Finding(ALTERED, None, f"The seal {seal_id} of reads is not in the chain."))
 
 
-def _check_anchors(report, anchors, known_keys, hashes, first, last) -> None:
+def _check_anchors(
+    report: Report,
+    anchors: list[dict],
+    known_keys: list[Ed25519PublicKey],
+    hashes: dict[int, str],
+    first: int,
+    last: int | None,
+) -> None:
     newest = AuditEntry.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
     for anchor in anchors:
         if "broken" in anchor:

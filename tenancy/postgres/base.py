@@ -30,11 +30,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.tenant_for_next_begin: uuid.UUID | None = None
-        self.before_commit: list[tuple[frozenset, Callable[[], None]]] = []
+        self.before_commit: list[tuple[frozenset, Callable[[], object]]] = []
 
     def _set_autocommit(self, autocommit):
         if autocommit:
-            super()._set_autocommit(True)
+            super()._set_autocommit(True)  # type: ignore[misc]  # missing in the stubs
             return
         tenant_id, self.tenant_for_next_begin = self.tenant_for_next_begin, None
         with self.wrap_database_errors:

@@ -8,9 +8,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING, cast
 
-from django.db import connection, transaction
+from django.db import connection as _connection
+from django.db import transaction
 from django_scopes import scope
+
+if TYPE_CHECKING:
+    from tenancy.postgres.base import DatabaseWrapper
+
+connection = cast("DatabaseWrapper", _connection)
 
 _current: ContextVar[uuid.UUID | None] = ContextVar("tenant", default=None)
 
@@ -61,7 +68,7 @@ def tenant_context(tenant_id: uuid.UUID | str) -> Iterator[None]:
             connection.before_commit = []
 
 
-def before_leaving(function: Callable[[], None]) -> None:
+def before_leaving(function: Callable[[], object]) -> None:
     """Call a function inside the transaction, right before `tenant_context` ends it.
 
     For what has to be written last (the audit trail locks its tenant's head

@@ -8,12 +8,12 @@ The superuser is used once, to create them (design/database.md, "Roles").
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import psycopg
 from django.apps import apps
 from django.conf import settings
-from django.db import connection
+from django.db import connection, models
 from psycopg import sql
 
 from .models import TenantModel
@@ -44,7 +44,7 @@ def as_role(role: tuple[str, str] | None, variable: str) -> Iterator[None]:
         mine["USER"], mine["PASSWORD"] = before
 
 
-def as_owner():
+def as_owner() -> AbstractContextManager[None]:
     """Be the owner of the tables: for migrations and grants only."""
     return as_role(settings.DATABASE_OWNER, "DATABASE_OWNER_URL")
 
@@ -61,12 +61,12 @@ def create_roles_and_database(admin_url: str, *, database: str, roles: dict[str,
         "backup": "LOGIN NOSUPERUSER BYPASSRLS NOCREATEROLE NOCREATEDB",
     }
     with psycopg.connect(admin_url, autocommit=True) as admin:
-        for kind, (name, password) in roles.items():
-            exists = admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
+        for kind, (role, password) in roles.items():
+            exists = admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
             admin.execute(
                 sql.SQL("{} ROLE {} WITH {} PASSWORD {}").format(
                     sql.SQL("ALTER" if exists else "CREATE"),
-                    sql.Identifier(name),
+                    sql.Identifier(role),
                     sql.SQL(attributes[kind]),
                     sql.Literal(password),
                 )
@@ -93,6 +93,7 @@ def grant_privileges() -> None:
     A model says what the app role may do in `app_privileges`; without that it is
     read and write. Nobody but the owner gets TRUNCATE, REFERENCES or TRIGGER.
     """
+    assert settings.DATABASE_APP is not None  # DATABASE_URL is required
     app = sql.Identifier(settings.DATABASE_APP[0])
     declared = {model._meta.db_table: _privileges_of(model) for model in apps.get_models(include_auto_created=True)}
     with connection.cursor() as cursor:
@@ -109,5 +110,5 @@ def grant_privileges() -> None:
             cursor.execute(sql.SQL("GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {}").format(backup))
 
 
-def _privileges_of(model) -> tuple[str, ...]:
+def _privileges_of(model: type[models.Model]) -> tuple[str, ...]:
     return getattr(model, "app_privileges", TenantModel.app_privileges)

@@ -1,11 +1,12 @@
 """Finding the clinic, before anybody is inside of one."""
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from .models import Tenant
 
 
-def list_active_tenants():
+def list_active_tenants() -> QuerySet[Tenant]:
     """All clinics that are open for work, by name."""
     return Tenant.objects.filter(is_active=True).order_by("name")
 
