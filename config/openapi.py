@@ -96,13 +96,16 @@ def schema_bytes() -> tuple[bytes, str]:
 
 
 def for_readers(page):
-    """404 where API_DOCS is off, or `staff` and nobody of the staff is asking."""
+    """404 where API_DOCS is off, or `staff` and nobody of the staff is asking. All of it is in English."""
 
     @wraps(page)
     def guarded(request, *args, **kwargs):
         user = getattr(request, "user", None)
         if settings.API_DOCS == "public" or (settings.API_DOCS == "staff" and user and user.is_staff):
-            return page(request, *args, **kwargs)
+            with translation.override("en"):
+                answer = page(request, *args, **kwargs)
+            answer.headers["Content-Language"] = "en"
+            return answer
         raise Http404
 
     return public("What may be read is decided by the setting API_DOCS.")(guarded)

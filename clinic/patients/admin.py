@@ -41,6 +41,10 @@ class PatientAdmin(HouseModelAdmin):
             queryset = queryset.filter(id__in=find_patient_ids(words, limit=200))
         return queryset, False
 
+    @admin.display(description=_("name"), ordering="sort_name")
+    def name(self, patient):
+        return patient.name
+
     @admin.display(boolean=True, description=_("archived"))
     def is_archived(self, patient):
         return patient.is_archived

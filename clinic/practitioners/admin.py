@@ -1,4 +1,5 @@
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from accounts.users.admin_site import HouseModelAdmin
 
@@ -11,6 +12,10 @@ class PractitionerAdmin(HouseModelAdmin):
     list_filter = ["is_active"]
     search_fields = ["first_last_name__startswith", "first_name__startswith", "identifier__startswith"]
     ordering = ["first_last_name", "first_name", "id"]
+
+    @admin.display(description=_("name"), ordering="first_last_name")
+    def name(self, practitioner):
+        return practitioner.name
 
 
 @admin.register(Organization)

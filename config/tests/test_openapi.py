@@ -126,6 +126,13 @@ def test_reference_shows_every_operation_without_a_script(public_docs, document)
         assert f"<code>{path}</code>" in text
 
 
+def test_reference_is_english_for_everybody(public_docs):
+    answer = Client().get("/redoc", HTTP_ACCEPT_LANGUAGE="es")
+
+    assert "<h2 id=\"errors\">Errors</h2>" in answer.content.decode()
+    assert answer["Content-Language"] == "en"
+
+
 def test_type_of_says_a_schema_in_a_few_words(document):
     assert openapi.type_of(document, {"type": "string", "format": "date"}) == "string (date)"
     assert openapi.type_of(document, {"type": ["string", "null"]}) == "string or null"
