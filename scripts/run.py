@@ -36,7 +36,7 @@ CODE = ["manage.py", "requirements.lock", "config", "tenancy", "accounts", "clin
 STATIC_SOURCES = ["requirements.lock", "config/settings.py", "static"]
 # Only migrations and dumps may be somebody other than the app role.
 ONLY_FOR_OPERATORS = ("DATABASE_OWNER_URL", "DATABASE_BACKUP_URL", "DATABASE_ADMIN_URL")
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 120
 
 
 class Stopped(BaseException):

@@ -131,7 +131,7 @@ def test_start_postgres_stops_a_leftover_and_takes_over(directory):
 
     taken_over = start(directory)
 
-    assert leftover.process.wait(5) is not None
+    assert leftover.process.wait(30) is not None
     assert ask(taken_over.superuser_url, "SELECT 1") == (1,)
 
 
@@ -233,7 +233,7 @@ def test_secrets_are_written_for_the_owner_only(tmp_path):
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o600
 
 
-def eventually(condition, seconds: float = 8) -> bool:
+def eventually(condition, seconds: float = 30) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

@@ -39,7 +39,7 @@ def is_alive(pid):
         return file.read().rpartition(")")[2].split()[0] != "Z"
 
 
-def wait_for(condition, seconds=5):
+def wait_for(condition, seconds=30):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -136,7 +136,7 @@ def test_stop_ends_everything_even_what_does_not_want_to(tmp_path, monkeypatch):
 
     assert not easy.is_running()
     assert not hard.is_running()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -146,7 +146,7 @@ def test_end_leftovers_ends_marked_processes_only():
 
     end_leftovers("CAREWRIGHT_STATE=/a/state")
 
-    assert marked.wait(5) == -signal.SIGKILL
+    assert marked.wait(30) == -signal.SIGKILL
     assert other.poll() is None
     other.kill()
     other.wait()
