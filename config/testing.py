@@ -95,6 +95,8 @@ def _set_environment():
     database = f"test_{Path(os.environ[RUN_DIRECTORY]).name.rpartition('-')[2]}_{worker}".lower()
     os.environ.update(
         ENV_FILE=os.devnull,
+        # Playwright leaves its event loop in the thread, where Django would refuse the tests that come after.
+        DJANGO_ALLOW_ASYNC_UNSAFE="true",
         SECRET_KEY="a secret for tests, of the length that is asked for",
         DATABASE_ADMIN_URL=os.environ["TEST_DATABASE_ADMIN_URL"],
         DATABASE_OWNER_URL=address(database, "owner"),

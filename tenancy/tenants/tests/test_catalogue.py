@@ -62,11 +62,11 @@ MUTANTS = {
     # TI-C05
     "ALTER TABLE tenants_counter DROP CONSTRAINT tenants_counter_tenant_id_uniq":
         "tenants_counter has no UNIQUE (tenant_id, id).",
-    "ALTER TABLE tenants_counter ADD CONSTRAINT alone UNIQUE (name)":
+    "ALTER TABLE tenants_counter ADD CONSTRAINT alone UNIQUE (name, id)":
         "tenants_counter: alone is unique over all clinics; it has to begin with tenant_id.",
-    "CREATE UNIQUE INDEX alone ON tenants_counter (lower(name), tenant_id)":
+    "CREATE UNIQUE INDEX alone ON tenants_counter (lower(name), tenant_id, id)":
         "tenants_counter: alone is unique over all clinics; it has to begin with tenant_id.",
-    "ALTER TABLE tenants_counter ADD CONSTRAINT apart EXCLUDE USING btree (name WITH =)":
+    "ALTER TABLE tenants_counter ADD CONSTRAINT apart EXCLUDE USING btree (id WITH =)":
         "tenants_counter: apart is unique over all clinics; it has to begin with tenant_id.",
     # TI-C04
     "ALTER TABLE users_heldrole ADD CONSTRAINT lone FOREIGN KEY (role_id) REFERENCES users_role (id)":
