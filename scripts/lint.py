@@ -55,8 +55,8 @@ def program(name: str, *arguments: str) -> list[str]:
 
 
 def run_gate(command: list[str]) -> subprocess.CompletedProcess:
-    environment = os.environ | ENVIRONMENT | {"STATE_DIR": str(ROOT / ".local")}
-    environment.pop("DJANGO_SETTINGS_MODULE", None)
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+    environment = inherited | ENVIRONMENT | {"STATE_DIR": str(ROOT / ".local")}
     return subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
