@@ -100,8 +100,8 @@ def for_readers(page):
 
     @wraps(page)
     def guarded(request, *args, **kwargs):
-        user = getattr(request, "user", None)
-        if settings.API_DOCS == "public" or (settings.API_DOCS == "staff" and user and user.is_staff):
+        member = getattr(request, "member", None)
+        if settings.API_DOCS == "public" or (settings.API_DOCS == "staff" and member and member.is_staff):
             with translation.override("en"):
                 answer = page(request, *args, **kwargs)
             answer.headers["Content-Language"] = "en"

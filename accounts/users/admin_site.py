@@ -2,6 +2,9 @@
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django_otp.admin import OTPAdminSite
 
@@ -14,6 +17,12 @@ class CarewrightAdminSite(OTPAdminSite):
     site_header = site_title = _("Carewright administration")
     index_title = _("This clinic")
     site_url = "/"
+
+    def login(self, request, extra_context=None):
+        """There is one sign-in page. Somebody who is signed in and still may not enter is told so."""
+        if getattr(request, "member", None) is not None:
+            raise PermissionDenied
+        return redirect_to_login(request.GET.get("next", reverse("admin:index")), reverse("users:sign_in"))
 
     def has_permission(self, request):
         member = getattr(request, "member", None)

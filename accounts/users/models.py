@@ -172,6 +172,11 @@ class Membership(TenantModel):
     def permissions(self) -> frozenset[str]:
         return frozenset(code for role in self.roles for code in role.permissions)
 
+    @property
+    def is_staff(self) -> bool:
+        """Works here, and is not only treated here."""
+        return bool(self.permissions - {Permission.OWN_PROFILE, Permission.PATIENT_VIEW_OWN})
+
     def may(self, permission: Permission | str) -> bool:
         """Whether a role of this member gives the permission."""
         return str(permission) in self.permissions

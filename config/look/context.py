@@ -109,8 +109,7 @@ class Frame:
 
     @property
     def admin_url(self):
-        user = getattr(self.request, "user", None)
-        return _address("admin:index") if getattr(user, "is_staff", False) else ""
+        return _address("admin:index") if self.member and self.member.may(Permission.ADMIN_SITE) else ""
 
     @property
     def gallery_url(self):

@@ -8,6 +8,7 @@ from django.http import Http404
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.permissions import Permission
 from accounts.users.guards import public
 
 from . import samples
@@ -40,7 +41,7 @@ def sample_page(request, name):
 
 
 def _refuse_outsiders(request):
-    if not (settings.DEBUG or settings.DEMO or getattr(request.user, "is_staff", False)):
+    if not (settings.DEBUG or settings.DEMO or (request.member and request.member.may(Permission.ADMIN_SITE))):
         raise Http404
 
 

@@ -4,10 +4,10 @@ from collections import Counter
 from http import HTTPStatus
 from io import StringIO
 from socketserver import ThreadingMixIn
+from types import SimpleNamespace
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
@@ -100,11 +100,15 @@ def test_docs_are_for_those_the_setting_names(settings, path):
 def test_docs_for_staff_open_for_staff(settings):
     settings.API_DOCS = "staff"
     request = RequestFactory().get("/redoc")
-    request.user = AnonymousUser()
+    request.member = None
     with pytest.raises(Http404):
         openapi.reference(request)
 
-    request.user.is_staff = True
+    request.member = SimpleNamespace(is_staff=False)
+    with pytest.raises(Http404):
+        openapi.reference(request)
+
+    request.member = SimpleNamespace(is_staff=True)
     assert openapi.reference(request).status_code == HTTPStatus.OK
 
 

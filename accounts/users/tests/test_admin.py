@@ -42,6 +42,13 @@ def test_admin_is_for_administrators(demo, clinic, page_client, who, request):
 def test_admin_is_for_people_who_are_signed_in(demo, clinic, client):
     assert client.get(INDEX).status_code == 302
 
+    login = client.get("/admin/login/", {"next": INDEX})
+    assert (login.status_code, login["Location"]) == (302, f"/sign-in/?next={INDEX}")
+
+
+def test_admin_login_tells_a_member_who_may_not_enter(demo, clinic, nurse, page_client):
+    assert page_client(nurse).get("/admin/login/").status_code == 403
+
 
 def test_admin_lets_an_administrator_of_the_demo_in(demo, clinic, admin, page_client):
     assert page_client(admin).get(INDEX).status_code == 200
