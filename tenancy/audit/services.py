@@ -91,6 +91,9 @@ class _Append:
         self.events: list[tuple[AuditEntry, str]] = []
 
     def __call__(self) -> None:
+        # Others of this transaction that wait right behind, from other savepoints: one lock, one insert for all.
+        while connection.before_commit and isinstance(connection.before_commit[0][1], _Append):
+            self.events += connection.before_commit.pop(0)[1].events
         head, now = _lock_head()
         payloads = []
         for entry, body in self.events:

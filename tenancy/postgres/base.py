@@ -15,9 +15,15 @@ from django.db.backends.postgresql import base
 from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
 from psycopg import errors, pq
 
+MOST_PARAMETERS = 65_535
+
 
 class DatabaseOperations(PostgresOperations):
     compiler_module = "django.db.models.sql.compiler"
+
+    def bulk_batch_size(self, fields, objs):
+        # Parameters are bound by the server, which takes at most 65,535 in one statement.
+        return max(1, MOST_PARAMETERS // max(1, len(fields)))
 
     def bulk_insert_sql(self, fields, placeholder_rows):
         rows = ", ".join(f"({', '.join(row)})" for row in placeholder_rows)

@@ -82,9 +82,8 @@ def before_leaving(function: Callable[[], object]) -> None:
 def finish_pending() -> None:
     """Run what `before_leaving` has gathered so far. Tests call it to see the trail before the transaction ends."""
     while connection.before_commit and not connection.needs_rollback:
-        pending, connection.before_commit = connection.before_commit, []
-        for _, function in pending:
-            function()
+        _savepoints, function = connection.before_commit.pop(0)
+        function()
 
 
 def get_current_tenant_id() -> uuid.UUID | None:

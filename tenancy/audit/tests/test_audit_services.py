@@ -77,6 +77,18 @@ def test_record_of_the_clinic_by_the_system(clinic):
     assert (entry.object_type, entry.object_id, entry.actor_kind) == ("tenant", str(clinic.id), "system")
 
 
+def test_records_of_several_services_share_one_lock(clinic, nurse):
+    for number in range(3):
+        with transaction.atomic():
+            audit.record("thing_done", nurse, by=nurse, details={"number": number})
+
+    with CaptureQueriesContext(connection) as queries:
+        finish_pending()
+
+    assert len([query for query in queries if "FOR NO KEY UPDATE" in query["sql"]]) == 1
+    assert AuditEntry.objects.filter(action="thing_done").count() == 3
+
+
 def test_record_appends_last_under_one_lock(clinic, nurse):
     finish_pending()
     audit.actor_for(nurse)

@@ -404,3 +404,11 @@ def test_bulk_create_inserts_by_values(ours):
     [insert] = [query["sql"] for query in queries if query["sql"].startswith("INSERT")]
     assert "VALUES" in insert
     assert "UNNEST" not in insert
+
+
+def test_bulk_create_of_more_than_one_statement_can_carry(ours):
+    """Bound by the server, a statement takes 65,535 parameters; 17,000 rows of four columns are more."""
+    with tenant_context(ours.id):
+        Counter.objects.bulk_create([Counter(name=f"many{number}") for number in range(17_000)])
+
+        assert Counter.objects.filter(name__startswith="many").count() == 17_000
