@@ -261,7 +261,7 @@ def _web(clinic: LargeClinic) -> Iterator[str]:
     program = str(Path(sys.executable).parent / command[0])
     log = open(Path(clinic.environment["STATE_DIR"]) / "web.log", "w")  # noqa: SIM115
     process = subprocess.Popen(
-        [program, *command[1:], "--workers", "1", "--blocking-threads", "4"],
+        [program, *command[1:], "--workers", "2", "--blocking-threads", "2"],
         env={**os.environ, **clinic.environment, "PUBLIC_URL": f"http://127.0.0.1:{port}"},
         cwd=ROOT,
         stdout=log,

@@ -58,6 +58,7 @@ class Environment(BaseSettings):
     LANGUAGE: Literal["en", "es"] = Field(default="en", validation_alias="DEFAULT_LANGUAGE")
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     METRICS_TOKEN: SecretStr | None = None
+    METRICS_DIR: str = ""
     DEMO: bool = False
 
     @field_validator("ALLOWED_HOSTS", "CORS_ALLOWED_ORIGINS", mode="before")

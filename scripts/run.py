@@ -14,6 +14,7 @@ import ctypes
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -136,19 +137,17 @@ def settings_for_children(environ, state: State, port: int) -> dict[str, str]:
         "SECRET_KEY": state.secret("secret_key"),
         "DEMO": "true",
         "PUBLIC_URL": f"http://localhost:{port}",
-        "COOKIE_SECURE": "false",
         "MALLOC_ARENA_MAX": "2",
         "OPENBLAS_NUM_THREADS": "1",
     }
     decided = {
         "STATE_DIR": str(state.directory),
+        "METRICS_DIR": str(state / "run" / "metrics"),
         "CAREWRIGHT_STATE": str(state.directory),
         "ENV_FILE": os.devnull,  # .env is for Compose
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PYTHONUNBUFFERED": "1",
     }
-    if environ.get("PUBLIC_URL", "").startswith("https://"):
-        del defaults["COOKIE_SECURE"]
     return defaults | {name: value for name, value in environ.items() if value or name not in defaults} | decided
 
 
@@ -283,11 +282,12 @@ def last_words(log: Path) -> str:
 
 def serve(state: State, supervisor: Supervisor, environment: dict[str, str], host: str, port: int) -> None:
     """Start web, wait until it answers, then worker and beat: the page comes first."""
+    shutil.rmtree(environment["METRICS_DIR"], ignore_errors=True)  # counts of processes that are gone
     celery = ["-m", "celery", "-A", "config"]
     commands = {
         "web": [
             *["-m", "granian", "config.wsgi:application", "--interface", "wsgi", "--host", host, "--port", str(port)],
-            *["--workers", "1", "--blocking-threads", "4", "--http", "1", "--no-ws"],
+            *["--workers", "2", "--blocking-threads", "2", "--http", "1", "--no-ws"],
         ],
         "worker": [
             *[*celery, "worker", "--concurrency", "1", "--loglevel", "INFO"],
