@@ -47,6 +47,13 @@ class Insurer(Lookup):
     nit = models.CharField(max_length=20, blank=True)
 
 
+ROW_FIELDS = [
+    *["id", "tenant", "number", "version", "title", "first_name", "second_name", "first_last_name", "second_last_name"],
+    *["sort_name", "birth_date", "died_on", "is_deceased", "archived_at", "document_number", "phone", "cell_phone"],
+    *["gender__name", "gender__code", "document_type__code"],
+]
+
+
 class PatientQuerySet(TenantQuerySet):
     def present(self):
         """Not archived."""
@@ -62,6 +69,10 @@ class PatientQuerySet(TenantQuerySet):
 
     def with_lookups(self):
         return self.select_related("gender", "document_type", "insurer")
+
+    def as_rows(self):
+        """Only what a list shows; the long texts of a chart stay where they are."""
+        return self.select_related(None).select_related("gender", "document_type").only(*ROW_FIELDS)
 
 
 class Patient(TenantModel):

@@ -43,7 +43,7 @@ def patient_list(request):
             return render(request, "patients/_results.html", {"patients": [], "search": True})
         return redirect("patients:list")
     found = selectors.list_patients(by=request.member, search=query.q or "", include_archived=query.archived)
-    page = paginate(found, query)
+    page = paginate(found.as_rows(), query)
     if query.q and page.total == 1 and page.items and not request.htmx:
         return redirect("patients:chart", page.items[0].pk)
     context = {
