@@ -4,11 +4,14 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.http import Http404
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django_otp.admin import OTPAdminSite
 
 from accounts.permissions import Permission
+
+from . import sessions
 
 
 class CarewrightAdminSite(OTPAdminSite):
@@ -23,6 +26,18 @@ class CarewrightAdminSite(OTPAdminSite):
         if getattr(request, "member", None) is not None:
             raise PermissionDenied
         return redirect_to_login(request.GET.get("next", reverse("admin:index")), reverse("users:sign_in"))
+
+    def logout(self, request, extra_context=None):
+        """Signing out here ends the session row as well, as it does on the page."""
+        if request.method == "POST" and request.sign_in:
+            sessions.revoke_session(request.sign_in, by=request.member)
+        return super().logout(request, extra_context)
+
+    def password_change(self, request, extra_context=None):
+        """A password is changed by a service, which ends the other sessions and leaves a line in the trail."""
+        raise Http404
+
+    password_change_done = password_change
 
     def has_permission(self, request):
         member = getattr(request, "member", None)

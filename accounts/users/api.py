@@ -137,8 +137,7 @@ def _sign_in(request, given, identifier):
             member.roles  # noqa: B018  (read while the clinic is open; the answer needs them)
             member.tenant = tenant
     except sessions.SignInRefused as refused:
-        if tenant:
-            sessions.record_failed_sign_in(tenant, identifier, refused=refused)
+        sessions.record_failed_sign_in(identifier, refused=refused, device=device, tenant=tenant)
         raise SignInFailed(refused) from None
     return session, member
 

@@ -4,6 +4,7 @@ from tenancy.doors.limits import Limit, RedisThrottle, client_address
 
 SIGN_IN_PERSON = Limit("sign-in-person", "5/15m", fail="closed")
 SIGN_IN_ADDRESS = Limit("sign-in-address", "50/15m", fail="closed")
+LOCK_NOTED = Limit("sign-in-lock-noted", "1/15m", fail="open")
 
 
 class MemberThrottle(RedisThrottle):

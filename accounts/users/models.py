@@ -103,7 +103,7 @@ class Workplace(models.Model):
 class Role(TenantModel):
     """A named set of permissions in one clinic."""
 
-    code = models.SlugField(_("code"), max_length=40)
+    code = models.SlugField(_("code"), max_length=40, db_index=False)
     name = models.CharField(_("name"), max_length=100)
     permissions = models.JSONField(_("permissions"), default=list)
     is_built_in = models.BooleanField(_("built in"), default=False)
@@ -220,6 +220,8 @@ class Session(TenantModel):
     last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
     expires_at = models.DateTimeField(_("expires"))
     revoked_at = models.DateTimeField(_("ended"), null=True)
+    previous_jti = models.UUIDField(null=True)
+    rotated_at = models.DateTimeField(null=True)
     refresh_jti = models.UUIDField(null=True, help_text=_("the one refresh token that may be used next"))
 
     objects = scoped_manager(SessionQuerySet)

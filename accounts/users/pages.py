@@ -43,9 +43,13 @@ def sign_in(request):
             raise sessions.SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
         _enter(request, user, tenant, device)
     except sessions.SignInRefused as refused:
-        _note_refusal(request, given["username"], refused)
+        here = find_tenant(host=request.get_host())
+        sessions.record_failed_sign_in(given["username"], refused=refused, device=device, tenant=here)
         form.add_error(None, refused.sentence)
-        return _show(request, form, status=429 if refused.status == 429 else 200)
+        response = _show(request, form, status=429 if refused.status == 429 else 200)
+        if refused.retry_after:
+            response["Retry-After"] = str(refused.retry_after)
+        return response
     except LimiterUnavailable:
         form.add_error(None, _("Signing in is not possible right now. Please try again in a minute."))
         return _show(request, form, status=503)
@@ -65,17 +69,15 @@ def _chosen(request, clinics):
 
 
 def _enter(request, user, tenant, device):
+    if request.session.get("tenant_id") and request.session.get("sid"):
+        sessions.replace_page_session(request.session["tenant_id"], request.session["sid"])
+    request.session.flush()  # Django keeps the key when the same person signs in again
     with tenant_context(tenant.id):
         session = sessions.open_session(user, tenant, kind=Session.Kind.PAGE, device=device)
         login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
         if hasattr(user, "otp_device"):
             otp_login(request, user.otp_device)
         request.session["tenant_id"], request.session["sid"] = str(tenant.id), str(session.pk)
-
-
-def _note_refusal(request, identifier, refused):
-    if tenant := find_tenant(host=request.get_host()):
-        sessions.record_failed_sign_in(tenant, identifier, refused=refused)
 
 
 def _next_page(request):

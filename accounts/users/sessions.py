@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
@@ -20,7 +21,10 @@ from . import limits, selectors
 from .models import Membership, Session, User, identity_key
 from .tokens import TokenRefused, read_token, refresh_seconds
 
+log = structlog.get_logger(__name__)
 TOUCH_EVERY = timedelta(minutes=1)
+SAME_SUCCESSOR_FOR = timedelta(seconds=10)
+MOST_CLINICS_TOLD = 10
 
 
 class SignInRefused(Exception):
@@ -113,33 +117,56 @@ def open_session(user: User, tenant: Tenant, *, kind: str, device: Device) -> Se
     return session
 
 
-def record_failed_sign_in(tenant: Tenant, identifier: str, *, refused: SignInRefused) -> None:
-    """Note a refused sign-in in the clinic's trail; what was typed stays out, it may be a password."""
-    with tenant_context(tenant.id):
-        known = selectors.find_user(identifier)
-        member = selectors.get_member(known) if known else None
-        audit.record("sign_in_refused", member, by=member, reason_code=refused.code)
+def record_failed_sign_in(
+    identifier: str, *, refused: SignInRefused, device: Device, tenant: Tenant | None = None
+) -> None:
+    """Note a refused sign-in in the trail of the clinic, or where none was named of those the person works in.
+
+    What was typed stays out: it may be a password. A lock is noted once in its
+    time for a network address, so that nobody can fill a clinic's chain.
+    """
+    if refused.status == 429 and not limits.LOCK_NOTED.hit(device.address).allowed:
+        return
+    known = selectors.find_user(identifier)
+    clinics = [tenant] if tenant else list(selectors.list_workplaces(known)[:MOST_CLINICS_TOLD]) if known else []
+    for clinic in clinics:
+        with tenant_context(clinic.id):
+            member = selectors.get_member(known) if known else None
+            audit.record("sign_in_refused", member, by=member, reason_code=refused.code)
+    if not clinics:
+        log.warning("sign_in_refused", code=refused.code)
+
+
+def replace_page_session(tenant_id: str, session_id: str) -> None:
+    """End what a browser had open before it signs in again; a copied cookie must not live on in the new session."""
+    with tenant_context(tenant_id):
+        if before := selectors.get_live_session(session_id):
+            revoke_session(before, reason_code="signed_in_again")
 
 
 def refresh_session(refresh_token: str) -> Session | None:
     """Spend a refresh token: the session gets a new one (`refresh_jti`), the old one is dead.
 
     Runs inside the clinic's context that the caller entered by `tenant_of_refresh`.
-    None means a spent token was used again: its whole session is revoked
-    (decision X3), and that has to be committed, so it is no exception.
-    Raises TokenRefused where the token names no live session.
+    The token just spent may come once more within ten seconds (two tabs) and
+    gets the same successor. None means another spent token was used: its whole
+    session is revoked (decision X3), and that has to be committed, so it is no
+    exception. Raises TokenRefused where the token names no live session.
     """
     claims = read_token(refresh_token, kind="refresh")
     session = Session.objects.select_for_update(of=("self",)).filter(pk=claims.session_id).first()
     live = selectors.get_live_session(claims.session_id) if session else None
     if live is None or live.membership.user_id != claims.user_id:
         raise TokenRefused
+    now = timezone.now()
+    if claims.jti == live.previous_jti and live.rotated_at and now - live.rotated_at <= SAME_SUCCESSOR_FOR:
+        return live
     if live.refresh_jti != claims.jti:
         revoke_session(live, reason_code="refresh_token_reused")
         return None
-    live.refresh_jti = uuid.uuid4()
-    live.last_seen_at = timezone.now()
-    live.save(update_fields=["refresh_jti", "last_seen_at"])
+    live.previous_jti, live.refresh_jti = live.refresh_jti, uuid.uuid4()
+    live.last_seen_at = live.rotated_at = now
+    live.save(update_fields=["previous_jti", "refresh_jti", "rotated_at", "last_seen_at"])
     return live
 
 

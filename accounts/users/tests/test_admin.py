@@ -9,7 +9,7 @@ from django.urls import reverse
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.users.admin_site import HouseModelAdmin
-from accounts.users.models import Membership, Role
+from accounts.users.models import Membership, Role, Session
 from accounts.users.tests.factories import PASSWORD
 from accounts.users.tests.fixtures import PageClient
 
@@ -136,3 +136,17 @@ def _registry():
     from django.contrib.admin import site
 
     return site._registry.items()
+
+
+def test_admin_has_no_password_door_of_its_own(demo, clinic, admin, page_client):
+    browser = page_client(admin)
+
+    assert browser.get("/admin/password_change/").status_code == 404
+    assert "password_change" not in browser.get(INDEX).text
+
+
+def test_admin_sign_out_ends_the_session_row(demo, clinic, admin, page_client):
+    browser = page_client(admin)
+    browser.post("/admin/logout/")
+
+    assert not Session.objects.filter(membership=admin, revoked_at__isnull=True).exists()

@@ -2,10 +2,12 @@
 
 import time
 import uuid
+from datetime import timedelta
 
 import jwt
 import pytest
 from django.conf import settings as django_settings
+from django.utils import timezone
 
 from accounts.permissions import DEFAULT_ROLES, Permission
 from accounts.users.authentication import csrf_token_for
@@ -414,6 +416,7 @@ def test_refresh_renews_all_three_cookies(clinic, nurse, anonymous_api):
 def test_refresh_with_a_spent_token_ends_the_whole_session(clinic, nurse, anonymous_api):
     spent = sign_in(anonymous_api, nurse).cookies["refresh_token"].value
     assert anonymous_api.post("/api/auth/refresh").status_code == 200
+    assert anonymous_api.post("/api/auth/refresh").status_code == 200
     newest = anonymous_api.cookies["refresh_token"].value
     access = anonymous_api.cookies["access_token"].value
 
@@ -429,6 +432,33 @@ def test_refresh_with_a_spent_token_ends_the_whole_session(clinic, nurse, anonym
     assert anonymous_api.get("/api/auth/me").status_code == 401
     [ended] = AuditEntry.objects.filter(action="signed_out")
     assert ended.reason_code == "refresh_token_reused"
+
+
+def test_refresh_of_two_tabs_at_once_gives_both_the_same_successor(clinic, nurse, anonymous_api):
+    spent = sign_in(anonymous_api, nurse).cookies["refresh_token"].value
+    first = anonymous_api.post("/api/auth/refresh").cookies["refresh_token"].value
+
+    anonymous_api.cookies["refresh_token"] = spent
+    again = anonymous_api.post("/api/auth/refresh")
+
+    assert again.status_code == 200
+    assert jti_of(again.cookies["refresh_token"].value) == jti_of(first)
+    assert Session.objects.get(membership=nurse).revoked_at is None
+
+
+def test_refresh_with_the_parent_after_ten_seconds_ends_the_session(clinic, nurse, anonymous_api):
+    spent = sign_in(anonymous_api, nurse).cookies["refresh_token"].value
+    anonymous_api.post("/api/auth/refresh")
+    Session.objects.update(rotated_at=timezone.now() - timedelta(seconds=11))
+
+    anonymous_api.cookies["refresh_token"] = spent
+
+    assert refused_and_cleared(anonymous_api.post("/api/auth/refresh")) == (401, "Bad refresh token")
+    assert Session.objects.get(membership=nurse).revoked_at
+
+
+def jti_of(token):
+    return jwt.decode(token, options={"verify_signature": False})["jti"]
 
 
 def refused_and_cleared(answer):

@@ -132,11 +132,32 @@ def test_sign_in_notes_a_refusal_without_what_was_typed(clinic, nurse, client):
     sign_in(client, nurse, password="hunter2hunter2")
 
     entries = trail("sign_in_refused")
-    assert [entry.reason_code for entry in entries] in (
-        [],
-        ["invalid_credentials"],
-    )  # [] where the host names no clinic
+    assert [entry.reason_code for entry in entries] == ["invalid_credentials"]
     assert all("hunter2" not in entry.payloads.get().body for entry in entries)
+
+
+def test_sign_in_notes_a_lock_once(clinic, nurse, client):
+    for _ in range(12):
+        sign_in(client, nurse, password="wrong")
+
+    assert [entry.reason_code for entry in trail("sign_in_refused")] == [
+        *["invalid_credentials"] * 5,
+        "too_many_attempts",
+    ]
+
+
+def test_sign_in_again_ends_what_the_browser_had_open(clinic, nurse, client):
+    sign_in(client, nurse)
+    copied = client.cookies[django_settings.SESSION_COOKIE_NAME].value
+
+    sign_in(client, nurse)
+
+    assert client.cookies[django_settings.SESSION_COOKIE_NAME].value != copied
+    before, now = Session.objects.filter(membership=nurse).order_by("created_at")
+    assert before.revoked_at
+    assert now.revoked_at is None
+    client.cookies[django_settings.SESSION_COOKIE_NAME] = copied
+    assert client.get("/own/").status_code == 302
 
 
 def test_sign_in_is_locked_after_five_failures(clinic, nurse, doctor, client):
@@ -146,6 +167,7 @@ def test_sign_in_is_locked_after_five_failures(clinic, nurse, doctor, client):
     locked = sign_in(client, nurse)
 
     assert locked.status_code == 429
+    assert 0 < int(locked["Retry-After"]) <= 15 * 60
     assert re.search(r"Too many failed attempts\. Please try again in \d+ minute\(s\)\.", locked.text)
     assert sign_in(client, doctor).status_code == 302
 
