@@ -29,6 +29,8 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from tenancy.tenants.context import get_current_tenant_id
+
 from .query import Integer, Parameter, Query, Refused, Text
 from .refusals import FieldsRefused, problem
 
@@ -235,9 +237,14 @@ def _seal(secret: str) -> Fernet:
     return Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"carewright.cursor:" + secret.encode()).digest()))
 
 
+def _list_owner() -> str:
+    """The clinic whose list it is: another's cursor would tell where that one stood."""
+    return str(get_current_tenant_id() or "")
+
+
 def _write_cursor(sort: str, values: list) -> str:
     place = [["none", ""] if value is None else [_kind(value), str(value)] for value in values]
-    return _seal(settings.SECRET_KEY).encrypt(orjson.dumps([sort, place])).decode().rstrip("=")
+    return _seal(settings.SECRET_KEY).encrypt(orjson.dumps([sort, place, _list_owner()])).decode().rstrip("=")
 
 
 def _kind(value: Any) -> str:
@@ -253,6 +260,6 @@ def _read_cursor(cursor: str, sort: str, length: int) -> list:
         written = orjson.loads(_seal(settings.SECRET_KEY).decrypt(cursor + "=" * (-len(cursor) % 4)))
     except (InvalidToken, ValueError):
         raise refused from None
-    if written[0] != sort or len(written[1]) != length:
+    if written[0] != sort or len(written[1]) != length or written[2:] != [_list_owner()]:
         raise refused
     return [_READERS[kind](text) for kind, text in written[1]]

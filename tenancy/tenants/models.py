@@ -30,6 +30,8 @@ def validate_time_zone(name):
 class Tenant(models.Model):
     """One clinic. Global: it is looked up before anybody is inside of one."""
 
+    app_privileges = ("SELECT", "INSERT", "UPDATE")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     slug = models.CharField(
         _("short name"),

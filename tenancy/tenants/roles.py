@@ -19,6 +19,8 @@ from psycopg import sql
 from .models import TenantModel
 
 DEFAULT_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
+# A statement or a transaction that somebody forgot must not hold locks, or the chain of a clinic, for ever.
+APP_LIMITS = {"statement_timeout": "60s", "idle_in_transaction_session_timeout": "300s"}
 READ_ONLY_TABLES = {"django_migrations"}
 
 
@@ -70,6 +72,11 @@ def create_roles_and_database(admin_url: str, *, database: str, roles: dict[str,
                     sql.SQL(attributes[kind]),
                     sql.Literal(password),
                 )
+            )
+        for setting, limit in APP_LIMITS.items():
+            role = sql.Identifier(roles["app"][0])
+            admin.execute(
+                sql.SQL("ALTER ROLE {} SET {} = {}").format(role, sql.Identifier(setting), sql.Literal(limit))
             )
         owner = sql.Identifier(roles["owner"][0])
         if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():

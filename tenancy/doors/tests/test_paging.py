@@ -9,6 +9,7 @@ from django.test import RequestFactory
 from tenancy.doors import paging
 from tenancy.doors.paging import PageQuery, capped_count, paginate
 from tenancy.doors.refusals import FieldsRefused
+from tenancy.tenants.context import tenant_context
 from tenancy.tenants.models import Tenant
 
 pytestmark = pytest.mark.django_db
@@ -212,3 +213,14 @@ def test_envelopes_flag_a_capped_total(clinics, monkeypatch):
         "clinics": [1], "total": 10, "page": 1, "limit": 5, "pages": 2, "total_is_capped": True,
     }  # fmt: skip
     assert page.envelope([])["total_is_capped"] is True
+
+
+def test_paginate_refuses_the_cursor_of_another_clinic(clinics):
+    """Its rows would not come, but where it stands tells how much the other clinic has."""
+    ours, theirs = Tenant.objects.all()[:2]
+    with tenant_context(theirs.id):
+        cursor = page_of("limit=5").next_cursor
+        assert page_of(f"limit=5&cursor={cursor}").items
+
+    with tenant_context(ours.id), pytest.raises(FieldsRefused):
+        page_of(f"limit=5&cursor={cursor}")

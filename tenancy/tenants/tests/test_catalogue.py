@@ -112,6 +112,9 @@ MUTANTS = {
     "GRANT DELETE ON audit_auditentry TO PUBLIC": f"{APP} has DELETE on audit_auditentry, which does not allow it.",
     f"GRANT UPDATE (at) ON audit_auditread TO {APP}":
         f"{APP} has UPDATE on columns of audit_auditread, which does not allow it.",
+    f"GRANT UPDATE (user_id) ON audit_auditactor TO {APP}":
+        f"{APP} has UPDATE on columns of audit_auditactor, which does not allow it.",
+    f"GRANT DELETE ON audit_auditactor TO {APP}": f"{APP} has DELETE on audit_auditactor, which does not allow it.",
     f"GRANT UPDATE (action) ON audit_auditentry TO {APP}":
         f"{APP} has UPDATE on columns of audit_auditentry, which does not allow it.",
     f"GRANT DELETE ON django_migrations TO {APP}": f"{APP} has DELETE on django_migrations, which does not allow it.",
