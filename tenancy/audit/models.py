@@ -8,7 +8,9 @@ from tenancy.tenants.models import TenantForeignKey, TenantModel, TenantQuerySet
 
 
 class AuditActor(TenantModel):
-    """Who stands behind a pseudonym in the chain. May be changed: the chain holds only its id."""
+    """Who stands behind a pseudonym in the chain. Only the label follows the person's name; nobody takes a row away."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE (label)")
 
     class Kind(models.TextChoices):
         MEMBER = "member", _("Member of staff")

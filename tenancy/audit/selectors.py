@@ -45,7 +45,9 @@ def list_entries(
 def describe_entries(entries: Iterable[AuditEntry]) -> list[dict[str, Any]]:
     """Entries with their actors' names and payloads, three queries for any number of them.
 
-    An erased payload gives empty details and `erased` true.
+    The name is the actor's as it was when the entry was recorded, or as it is
+    now where the payload does not say. An erased payload gives empty details
+    and `erased` true.
     """
     entries = list(entries)
     actors = actors_by_id({entry.actor_ref for entry in entries})
@@ -67,13 +69,14 @@ def actors_by_id(ids: Iterable[UUID]) -> dict[UUID, AuditActor]:
 
 def _described(entry: AuditEntry, actor: AuditActor | None, body: str | None) -> dict[str, Any]:
     payload = json.loads(body) if body else {}
+    then = payload.get("actor", {})
     return {
         "id": entry.seq,
         "uuid": entry.id,
         "timestamp": entry.at,
         "user": {
             "id": actor.user_id if actor else None,
-            "name": actor.label if actor else "",
+            "name": then.get("label") or (actor.label if actor else ""),
             "kind": entry.actor_kind,
         },
         "action": entry.action,

@@ -47,10 +47,11 @@ def record(
     """
     tenant_id = current_tenant_id()
     context = get_contextvars()
+    actor = actor_for(by)
     entry = AuditEntry(
         tenant_id=tenant_id,
-        actor_kind=_actor_kind(by),
-        actor_ref=actor_for(by).id,
+        actor_kind=actor.kind,
+        actor_ref=actor.id,
         on_behalf_ref=actor_for(on_behalf_of).id if on_behalf_of else None,
         action=action,
         object_type=type_name(obj),
@@ -67,6 +68,8 @@ def record(
         "details": details or {},
         "address": str(context.get("ip", "")),
         "label": str(obj) if obj is not None else "",
+        # Who it was, by the name of that day: an actor's row that changes later rewrites nothing.
+        "actor": {"kind": actor.kind, "ref_id": actor.ref_id, "user_id": actor.user_id, "label": actor.label},
     }
     body = canonical(payload).decode()
     _pending().events.append((entry, body))
@@ -188,6 +191,7 @@ def actor_for(by: Any) -> AuditActor:
         actor = AuditActor.objects.get(kind=kind, ref_id=ref_id)
     elif actor.label != label:
         AuditActor.objects.filter(pk=actor.pk).update(label=label)
+        actor.label = label
     return actor
 
 

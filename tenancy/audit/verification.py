@@ -1,8 +1,10 @@
 """Reading a whole chain again and saying whether it still is what was written (quality.md 6.11)."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.db import connection
@@ -11,7 +13,7 @@ from tenancy.tenants.models import Tenant
 
 from .anchors import read_anchors, signature_state
 from .hashing import GENESIS, entry_hash, merkle_root, payload_hash, read_leaf
-from .models import AuditEntry, AuditHead, AuditPayload, AuditRead, AuditSeal
+from .models import AuditActor, AuditEntry, AuditHead, AuditPayload, AuditRead, AuditSeal
 from .services import header_of
 
 # Exit codes of `manage.py audit_verify`. Where several apply the first in this order is the answer.
@@ -68,14 +70,15 @@ def verify_trail(
     # Read before the first look at the database: an anchor written meanwhile may know of later entries.
     anchors = list(read_anchors(anchor_file, tenant.id)) if anchor_file else []
     wanted = {anchor["seq"] for anchor in anchors if "seq" in anchor}
-    for entry in _walk_chain(report, first, last):
+    actors = {actor.id: actor for actor in AuditActor.objects.all()}
+    for entry in _walk_chain(report, actors, first, last):
         if entry.seq in wanted:
             hashes[entry.seq] = entry.entry_hash
     if last is None:
         _check_head(report)
     if first == 1 and last is None:
         _check_count(report)
-    _check_reads(report)
+    _check_reads(report, actors)
     _check_anchors(report, anchors, known_keys or [], hashes, first, last)
     return report
 
@@ -90,7 +93,7 @@ def look_at_one_moment() -> None:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
-def _walk_chain(report: Report, first: int, last: int | None) -> Iterator[AuditEntry]:
+def _walk_chain(report: Report, actors: dict[UUID, AuditActor], first: int, last: int | None) -> Iterator[AuditEntry]:
     expected, previous = first, GENESIS
     if first > 1:
         before = AuditEntry.objects.filter(seq=first - 1).first()
@@ -102,6 +105,8 @@ def _walk_chain(report: Report, first: int, last: int | None) -> Iterator[AuditE
             report.entries += 1
             _check_link(report, entry, expected, previous)
             _check_payload(report, entry, payloads.get(entry.id), erasures)
+            _check_actors(report, entry.seq, [entry.actor_ref, entry.on_behalf_ref], actors)
+            _check_actor_then(report, entry, payloads.get(entry.id), actors.get(entry.actor_ref))
             expected, previous = entry.seq + 1, entry.entry_hash
             yield entry
     report.head = previous
@@ -141,6 +146,39 @@ def _check_payload(report: Report, entry: AuditEntry, payload: AuditPayload | No
         report.findings.append(Finding(PAYLOAD_MISMATCH, entry.seq, sentence))
 
 
+def _check_actors(report: Report, seq: int, refs: Iterable[UUID | None], actors: dict[UUID, AuditActor]) -> None:
+    """A pseudonym that nobody stands behind any more hides who it was."""
+    for ref in sorted({ref for ref in refs if ref and ref not in actors}):
+        sentence = f"Nobody stands behind the actor {ref} of entry {seq}."
+        report.findings.append(Finding(ALTERED, seq, sentence))
+
+
+def _check_actor_then(
+    report: Report, entry: AuditEntry, payload: AuditPayload | None, actor: AuditActor | None
+) -> None:
+    """The hashed payload says who the actor was; the actor's row has to say the same, but for the label."""
+    if payload is None or actor is None or payload_hash(payload.salt, payload.body) != entry.payload_hash:
+        return
+    then = _actor_in(payload.body)
+    now = {"kind": actor.kind, "ref_id": _text(actor.ref_id), "user_id": _text(actor.user_id)}
+    if then and now != {name: then.get(name) for name in now}:
+        sentence = f"The actor of entry {entry.seq} was another one when it was written."
+        report.findings.append(Finding(ALTERED, entry.seq, sentence))
+
+
+def _actor_in(body: str) -> dict | None:
+    """Who a payload says it was; None where it does not, as those of the first weeks."""
+    try:
+        then = json.loads(body)["actor"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return then if isinstance(then, dict) else None
+
+
+def _text(value: UUID | None) -> str | None:
+    return str(value) if value else None
+
+
 def _erasures(chunk: list[AuditEntry], payloads: dict) -> set[str]:
     gone = [str(entry.id) for entry in chunk if entry.id not in payloads]
     if not gone:
@@ -171,7 +209,7 @@ def _check_count(report: Report) -> None:
         report.findings.append(Finding(GAP, None, f"{unmet} entries stand outside of the order."))
 
 
-def _check_reads(report: Report) -> None:
+def _check_reads(report: Report, actors: dict[UUID, AuditActor]) -> None:
     seals = {str(seal.id): seal for seal in AuditSeal.objects.order_by("id")}
     sealed = AuditEntry.objects.filter(action="reads_sealed", object_type="auditseal").order_by("seq")
     for seq, seal_id, stated in sealed.values_list("seq", "object_id", "object_version"):
@@ -182,6 +220,7 @@ def _check_reads(report: Report) -> None:
         if seal is None or not stated == found == f"{seal.count}:{seal.merkle_root}":
             sentence = f"The reads sealed by entry {seq} are not those that were sealed."
             report.findings.append(Finding(ALTERED, seq, sentence))
+        _check_actors(report, seq, [row.actor_ref for row in rows], actors)
     for seal_id in seals:
         report.findings.append(Finding(ALTERED, None, f"The seal {seal_id} of reads is not in the chain."))
 

@@ -65,6 +65,12 @@ def test_record_writes_one_hashed_entry_and_its_payload(clinic, nurse):
         "details": {"n": [1]},
         "address": "192.0.2.7",
         "label": "thing: 0",
+        "actor": {
+            "kind": "member",
+            "ref_id": str(nurse.pk),
+            "user_id": str(nurse.user_id),
+            "label": "Nora Nurse",
+        },
     }
     assert "Nora" not in str(entry.__dict__)
 
@@ -202,6 +208,27 @@ def test_actor_for_follows_a_changed_name(clinic, nurse):
     assert AuditActor.objects.get(pk=first.pk).label == "Nora Newname"
 
 
+def test_a_changed_name_does_not_rewrite_what_was_recorded(clinic, nurse):
+    audit.record("thing_made", None, by=nurse)
+    nurse.user.name = "Nora Newname"
+    audit.record("thing_changed", None, by=nurse)
+    finish_pending()
+
+    changed, made = selectors.describe_entries(selectors.list_entries()[:2])
+    assert (made["user"]["name"], changed["user"]["name"]) == ("Nora Nurse", "Nora Newname")
+
+
+def test_an_erased_entry_names_the_actor_as_it_is_now(clinic, nurse):
+    audit.record("thing_made", None, by=nurse)
+    finish_pending()
+    entry = AuditEntry.objects.in_order().last()
+    audit.erase_payload(entry, by=nurse, reason="Asked for.")
+    finish_pending()
+
+    [described] = selectors.describe_entries([entry])
+    assert (described["erased"], described["user"]["name"]) == (True, "Nora Nurse")
+
+
 # --- Nobody changes what stands there --------------------------------------------------------------------------------
 
 
@@ -233,6 +260,12 @@ CHANGES = [
     "UPDATE audit_auditread SET seal_id = NULL",
     "DELETE FROM audit_auditread",
     "TRUNCATE audit_auditread",
+    "UPDATE audit_auditactor SET id = gen_random_uuid()",
+    "UPDATE audit_auditactor SET kind = 'member'",
+    "UPDATE audit_auditactor SET ref_id = gen_random_uuid()",
+    "UPDATE audit_auditactor SET user_id = gen_random_uuid()",
+    "DELETE FROM audit_auditactor",
+    "TRUNCATE audit_auditactor",
 ]
 
 
@@ -244,6 +277,14 @@ def test_app_and_owner_are_refused_alike(trail, role, change):
         anybody.execute(f"SET LOCAL app.tenant_id = '{trail.id}'")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             anybody.execute(change)
+        anybody.rollback()
+
+
+@pytest.mark.parametrize("role", ["app", "owner"])
+def test_the_label_of_an_actor_may_follow_a_name(trail, role):
+    with psycopg.connect(address(settings.DATABASES["default"]["NAME"], role)) as anybody:
+        anybody.execute(f"SET LOCAL app.tenant_id = '{trail.id}'")
+        assert anybody.execute("UPDATE audit_auditactor SET label = 'x'").rowcount == 1
         anybody.rollback()
 
 

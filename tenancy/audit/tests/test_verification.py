@@ -11,6 +11,7 @@ import os
 import uuid
 from contextlib import contextmanager
 from io import StringIO
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -21,7 +22,7 @@ from psycopg.rows import dict_row
 from tenancy.audit import services as audit
 from tenancy.audit import verification
 from tenancy.audit.anchors import AnchorKeyUnusable, key_id, signing_key, write_anchor
-from tenancy.audit.hashing import GENESIS, HEADER_FIELDS, entry_hash
+from tenancy.audit.hashing import GENESIS, HEADER_FIELDS, canonical, entry_hash
 from tenancy.audit.models import AuditEntry
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.models import Counter, Tenant
@@ -373,6 +374,56 @@ def test_a_payload_lost_after_an_erasure_of_another_is_named(clinic_with_trail, 
     tamper(scratch, "DELETE FROM audit_auditpayload WHERE entry_id = %s", entry_id(scratch, clinic_with_trail, 3))
 
     assert verify(clinic_with_trail)[:2] == (5, 3)
+
+
+# --- Actors ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_actor_is_named_by_the_first_entry_it_wrote(clinic_with_trail, scratch):
+    tamper(scratch, "DELETE FROM audit_auditactor WHERE tenant_id = %s", clinic_with_trail.id)
+
+    code, first_bad, report = verify(clinic_with_trail)
+
+    assert (code, first_bad) == (1, 1)
+    assert report["findings"][0]["sentence"].startswith("Nobody stands behind the actor")
+
+
+def test_a_lost_actor_of_reads_is_named_by_their_seal(scratch):
+    tenant = Tenant.objects.create(slug=f"t-{uuid.uuid4().hex[:12]}", name="Somewhere")
+    with tenant_context(tenant.id):
+        reader = SimpleNamespace(pk=uuid.uuid4(), user_id=uuid.uuid4())
+        audit.record_read(Counter.objects.create(name="thing"), by=reader)
+        audit.seal_reads()
+    assert verify(tenant)[0] == 0
+
+    tamper(scratch, "DELETE FROM audit_auditactor WHERE user_id = %s", reader.user_id)
+
+    assert verify(tenant)[:2] == (1, 1)
+
+
+@pytest.mark.parametrize("change", ["kind = 'member'", "ref_id = gen_random_uuid()", "user_id = gen_random_uuid()"])
+def test_an_actor_that_became_another_is_named(clinic_with_trail, scratch, change):
+    tamper(scratch, f"UPDATE audit_auditactor SET {change} WHERE tenant_id = %s", clinic_with_trail.id)
+
+    assert verify(clinic_with_trail)[:2] == (1, 1)
+
+
+def test_an_actor_with_another_label_is_still_the_same(clinic_with_trail, scratch):
+    tamper(scratch, "UPDATE audit_auditactor SET label = 'x' WHERE tenant_id = %s", clinic_with_trail.id)
+
+    assert verify(clinic_with_trail)[0] == 0
+
+
+def test_entries_from_before_payloads_named_the_actor_are_whole(clinic_with_trail, scratch, monkeypatch):
+    def without_actor(payload):
+        return canonical({name: value for name, value in payload.items() if name != "actor"})
+
+    monkeypatch.setattr(audit, "canonical", without_actor)
+    append(clinic_with_trail, 1)
+    with tenant_context(clinic_with_trail.id):
+        assert "actor" not in AuditEntry.objects.in_order().last().payloads.get().body
+
+    assert verify(clinic_with_trail)[0] == 0
 
 
 # --- Reads -----------------------------------------------------------------------------------------------------------
