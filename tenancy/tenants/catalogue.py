@@ -15,6 +15,7 @@ from django.db import models
 
 from .fields import TenantForeignKey
 from .models import TenantModel
+from .operations import IGNORE_NOTHING
 
 # operations.CONDITION as PostgreSQL writes it back.
 CONDITION = "(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)"
@@ -202,6 +203,9 @@ def _triggers(cursor, app_role) -> Iterator[str]:
             (guarded if name == "keep" else whole).add(table)
     for table in sorted(guarded ^ whole):
         yield f"{table} is guarded only half against changes."
+    for name, body in _rows(cursor, "SELECT oid::regproc::text, prosrc FROM pg_proc WHERE proname ~ 'should_ignore$'"):
+        if body != IGNORE_NOTHING:
+            yield f"The function {name} lets whoever is connected switch histories off."
 
 
 def _app_role(cursor, app_role) -> Iterator[str]:

@@ -7,6 +7,9 @@ POLICY = "tenant_isolation"
 # setting, never on the column, or every page reads the whole table (design/database.md).
 CONDITION = "tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid"
 
+IGNORE_NOTHING = "SELECT false"
+"""The whole body of django-pgtrigger's `_pgtrigger_should_ignore`, as `KeepHistoriesOn` leaves it."""
+
 
 class TableOperation(Operation):
     """Something done to the table of one model that models know nothing of."""
@@ -50,6 +53,38 @@ class EnableRowLevelSecurity(TableOperation):
     @property
     def migration_name_fragment(self):
         return f"{self.model_name.lower()}_row_security"
+
+
+class KeepHistoriesOn(Operation):
+    """Keep every history on: what `SET pgtrigger.ignore` names is written all the same.
+
+    django-pgtrigger lets whoever is connected, the app role too, switch its
+    triggers off by that setting. Each of its triggers, when installed, writes
+    that function anew: put this after every migration that installs some; the
+    catalogue test fails when it is missing.
+    """
+
+    reversible = True
+    reduces_to_sql = True
+
+    def state_forwards(self, app_label, state):
+        """Nothing that models know of."""
+
+    def database_forwards(self, app_label, schema_editor, from_state, to_state):
+        schema_editor.execute(
+            "CREATE OR REPLACE FUNCTION public._pgtrigger_should_ignore(trigger_name name) RETURNS boolean"
+            f" LANGUAGE sql IMMUTABLE AS '{IGNORE_NOTHING}'"
+        )
+
+    def database_backwards(self, app_label, schema_editor, from_state, to_state):
+        """Histories stay on."""
+
+    def describe(self):
+        return "Keep histories on whatever pgtrigger.ignore says"
+
+    @property
+    def migration_name_fragment(self):
+        return "history_is_always_on"
 
 
 class RefuseChanges(TableOperation):

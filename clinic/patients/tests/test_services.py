@@ -524,6 +524,22 @@ def test_versions_can_not_be_changed(nurse, statement):
         cursor.execute(statement)
 
 
+def test_nobody_can_switch_the_history_off(nurse):
+    """django-pgtrigger's own setting, which the app role may set like anybody, changes nothing."""
+    patient = PatientFactory(by=nurse)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('pgtrigger.ignore', array_agg(tgname)::text, true), count(*) FROM pg_trigger"
+            " WHERE tgrelid = 'patients_patient'::regclass AND tgname ~ '^pgtrigger_'"
+        )
+        assert cursor.fetchone()[1] == 2
+    with transaction.atomic():
+        Patient.objects.filter(pk=patient.pk).update(city="Cali", version=2)
+    later = PatientFactory(by=nurse)
+
+    assert (version_numbers(patient), version_numbers(later)) == ([1, 2], [1])
+
+
 def test_get_version_shows_the_patient_as_of_a_moment(nurse):
     patient = PatientFactory(by=nurse, city="Cali")
     services.update_patient(patient, by=nurse, changes={"city": "Pasto"})

@@ -1,5 +1,6 @@
 """The database as it stands has no hole, and each hole somebody could make is seen (security.md A6, A7)."""
 
+import pgtrigger
 import psycopg
 import pytest
 from django.conf import settings
@@ -120,6 +121,9 @@ MUTANTS = {
     f"GRANT DELETE ON django_migrations TO {APP}": f"{APP} has DELETE on django_migrations, which does not allow it.",
     "ALTER TABLE audit_auditentry DISABLE TRIGGER keep": "The trigger keep of audit_auditentry is switched off.",
     "DROP TRIGGER keep_all ON audit_auditentry": "audit_auditentry is guarded only half against changes.",
+    "CREATE OR REPLACE FUNCTION _pgtrigger_should_ignore(trigger_name name) RETURNS boolean LANGUAGE sql"
+    " AS $$ SELECT trigger_name = ANY(current_setting('pgtrigger.ignore', true)::text[]) $$":
+        "The function _pgtrigger_should_ignore lets whoever is connected switch histories off.",
 }  # fmt: skip
 
 
@@ -128,6 +132,15 @@ def test_every_mutant_is_killed(superuser, mutation, defect):
     superuser.execute(mutation)
 
     assert defect in find_defects(superuser, APP)
+
+
+def test_a_trigger_installed_later_is_noticed(superuser):
+    """Every installation by django-pgtrigger writes its function anew."""
+    model, trigger = pgtrigger.registered()[0]
+    superuser.execute(str(trigger.compile(model).install_sql))
+
+    defect = "The function _pgtrigger_should_ignore lets whoever is connected switch histories off."
+    assert find_defects(superuser, APP) == [defect]
 
 
 def test_check_isolation_says_when_all_is_well(committed_db, capsys):
