@@ -85,8 +85,7 @@ def update_patient(
     RuleBroken for an archived patient.
     """
     patient = _lock(patient, expected_version)
-    if patient.is_archived:
-        raise RuleBroken(_("This patient is archived. Restore the chart before changing it."))
+    _refuse_archived(patient)
     before, agreed = _state(patient), patient.habeas_data
     _assign(patient, changes)
     after = _state(patient)
@@ -138,10 +137,14 @@ def restore_patient(patient: Patient, *, by: Membership, expected_version: int |
 
 @transaction.atomic
 def record_consent(patient: Patient, *, by: Membership, kind: str, granted: bool, note: str = "") -> Consent:
-    """Note that a patient agreed or objected. Raises RuleBroken for a kind that does not exist."""
+    """Note that a patient agreed or objected.
+
+    Raises RuleBroken for a kind that does not exist and for an archived patient.
+    """
     if kind not in Consent.Kind.values:
         raise RuleBroken(_("There is no such kind of consent."))
     patient = _lock(patient, None)
+    _refuse_archived(patient)
     consent = _add_consent(patient, by=by, kind=kind, granted=granted, note=note)
     if kind == Consent.Kind.DATA_PROCESSING and patient.habeas_data != granted:
         patient.habeas_data = granted
@@ -219,6 +222,11 @@ def _lock(patient: Patient, expected_version: int | None) -> Patient:
     if expected_version is not None and locked.version != expected_version:
         raise StaleVersion(_("Somebody else has changed this patient in the meantime. Nothing was saved."))
     return locked
+
+
+def _refuse_archived(patient: Patient) -> None:
+    if patient.is_archived:
+        raise RuleBroken(_("This patient is archived. Restore the chart before changing it."))
 
 
 def _save(patient: Patient, **how: Any) -> None:

@@ -432,6 +432,19 @@ def test_record_consent_refuses_a_kind_that_does_not_exist(nurse):
     assert everything() == before
 
 
+def test_record_consent_refuses_an_archived_one(nurse, admin):
+    patient = PatientFactory(by=nurse)
+    services.archive_patient(patient, by=admin, reason="Moved away")
+    before = everything()
+
+    with pytest.raises(RuleBroken, match="archived"):
+        services.record_consent(patient, by=nurse, kind="habeas_data", granted=True)
+
+    assert everything() == before
+    services.restore_patient(patient, by=admin)
+    assert services.record_consent(patient, by=nurse, kind="habeas_data", granted=True).granted
+
+
 # --- Demographics (Quill) --------------------------------------------------------------------------------------------
 
 
