@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
+import orjson
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -172,7 +173,8 @@ class BaseIdentifierFormSet(forms.BaseFormSet):
     def opened_with(self) -> list[dict[str, str]] | None:
         """The numbers as they stood when this page was opened; None when the page does not say."""
         try:
-            return [_identifier_row(row) for row in json.loads(self.data.get(self.add_prefix("known"), ""))]
+            # orjson stops at 1,024 levels, where json recurses until Python gives up.
+            return [_identifier_row(row) for row in orjson.loads(self.data.get(self.add_prefix("known"), ""))]
         except (ValueError, TypeError, LookupError, AttributeError):
             return None
 
@@ -182,7 +184,11 @@ class BaseIdentifierFormSet(forms.BaseFormSet):
 
 
 def _identifier_row(row: Any) -> dict[str, str]:
-    return {name: str(row[name]) for name in ("kind", "value", "system")}
+    """The three texts of a number. Raises TypeError for anything but texts, LookupError where one is missing."""
+    found = {name: row[name] for name in ("kind", "value", "system")}
+    if not all(isinstance(text, str) for text in found.values()):
+        raise TypeError("A number is made of texts.")
+    return found
 
 
 IdentifierFormSet = forms.formset_factory(IdentifierForm, BaseIdentifierFormSet, extra=1, max_num=100, absolute_max=120)

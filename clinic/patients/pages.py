@@ -7,6 +7,7 @@ from django.http import Http404
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -38,12 +39,12 @@ def patient_list(request):
     """Everybody by name, or who fits the search. Enter on a search with one hit opens the chart."""
     try:
         query = PatientListQuery.read(request)
+        found = selectors.list_patients(by=request.member, search=query.q or "", include_archived=query.archived)
+        page = paginate(found.as_rows(), query)
     except FieldsRefused:
         if request.htmx:  # what was typed still stands in the box, so everybody would be the wrong answer to it
             return render(request, "patients/_results.html", {"patients": [], "search": True})
         return redirect("patients:list")
-    found = selectors.list_patients(by=request.member, search=query.q or "", include_archived=query.archived)
-    page = paginate(found.as_rows(), query)
     if query.q and page.total == 1 and page.items and not request.htmx:
         return redirect("patients:chart", page.items[0].pk)
     context = {
@@ -68,8 +69,7 @@ def patient_chart(request, patient_id):
     context = {
         "panels": presenting.overview(patient, identifiers, selectors.list_custom_fields()),
         "consents": selectors.list_consents(patient),
-        "consent_form": ConsentForm(),
-        "archive_form": ArchiveForm(initial={"version": patient.version}),
+        "dialogs": presenting.dialog_fields(get_language()),
     }
     return _render_chart(request, "patients/chart.html", patient, "chart", context)
 

@@ -115,7 +115,10 @@ def test_patient_list_sends_the_results_alone_to_htmx(patient, nurse, page_clien
     assert 'data-announce="No patient found"' in none.content.decode()
 
 
-@pytest.mark.parametrize("query", ["q=" + "a" * 10_000, "q=%00", "q=%FF%FE", "page=0", "sort=password", "unknown=1"])
+@pytest.mark.parametrize(
+    "query",
+    ["q=" + "a" * 10_000, "q=%00", "q=%FF%FE", "page=0", "sort=password", "unknown=1", "cursor=x", "cursor=x&page=1"],
+)
 def test_patient_list_answers_a_query_it_can_not_read_without_failing(patient, nurse, page_client, query):
     browser = page_client(nurse)
 
@@ -450,6 +453,25 @@ def test_update_patient_shows_both_versions_of_a_stale_save_and_merges_the_rest(
     assert (patient.city, patient.alerts, patient.gender_id) == ("Pasto", "Falls", MALE)
     assert (patient.cell_phone, patient.needs_interpreter) == ("300 123 4567", True)
     assert (patient.birth_date, patient.version) == (date(1979, 3, 14), 3)
+
+
+@pytest.mark.parametrize(
+    "known",
+    ["", "[" * 100_000, "[1]", '{"kind": 1}', '[{"kind": "MR"}]', "[" * 1000 + "]" * 1000,
+     f'[{{"kind": {"[" * 1000}{"]" * 1000}, "value": "1", "system": ""}}]'],
+    ids=["nothing", "deep", "numbers", "object", "half", "nested", "nested value"],
+)  # fmt: skip
+def test_update_patient_compares_a_stale_save_whatever_came_as_known_numbers(
+    patient, nurse, doctor, page_client, known
+):
+    browser = page_client(nurse)
+    form = opened(browser, patient, city="Pasto", **{"numbers-known": known})
+    services.update_patient(patient, by=doctor, changes={"city": "Cali"})
+
+    stale = browser.post(address("edit", patient), form)
+
+    assert stale.status_code == 422
+    assert "City Not known Cali Pasto Both changed it" in text_of(stale)
 
 
 def test_update_patient_merges_own_fields_and_numbers_of_a_stale_save(nurse, doctor, admin, page_client):
