@@ -1,7 +1,8 @@
 """What the API sends and receives about patients: MediSecure's words and casing, Quill's demographics."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import orjson
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
@@ -39,7 +40,19 @@ class PatientSerializer(PatientRowSerializer):
         fields = [*PatientRowSerializer.Meta.fields, "bloodType", "allergies", "medicalHistory"]
 
 
-class WritePatientSerializer(serializers.Serializer):
+class KnownFieldsSerializer(serializers.Serializer):
+    """Refuses keys it does not know by name, so that nothing sent is dropped in silence."""
+
+    def to_internal_value(self, data):
+        unknown = set(data) - set(self.fields) if isinstance(data, dict) else ()
+        if unknown:
+            raise serializers.ValidationError(
+                {str(key)[:100]: [_("There is no such field.")] for key in sorted(unknown)}
+            )
+        return super().to_internal_value(data)
+
+
+class WritePatientSerializer(KnownFieldsSerializer):
     """A patient as MediSecure sends one. Unknown keys are refused by name; "" means not known."""
 
     names_sent: ClassVar = dict.fromkeys(vars(Name()), "name") | {
@@ -60,14 +73,6 @@ class WritePatientSerializer(serializers.Serializer):
     allergies = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     medicalHistory = serializers.CharField(source="medical_history", max_length=20000, required=False, allow_blank=True)
 
-    def to_internal_value(self, data):
-        unknown = set(data) - set(self.fields) if isinstance(data, dict) else ()
-        if unknown:
-            raise serializers.ValidationError(
-                {str(key)[:100]: [_("There is no such field.")] for key in sorted(unknown)}
-            )
-        return super().to_internal_value(data)
-
     def patient_data(self) -> dict:
         """What the service takes: the name in its four parts, the gender as its row."""
         data = dict(self.validated_data)
@@ -81,7 +86,29 @@ class WritePatientSerializer(serializers.Serializer):
         return data
 
 
-class DemographicsSerializer(serializers.Serializer):
+class KeptObjectField(serializers.DictField):
+    """An object that is kept as it comes: at most 20,000 bytes as JSON, at most 5 levels, itself the first."""
+
+    most_bytes = 20_000
+    most_levels = 5
+
+    def to_internal_value(self, data):
+        data = super().to_internal_value(data)
+        if _is_deeper(data, self.most_levels):
+            raise serializers.ValidationError(_("This is nested too deeply: at most %d levels.") % self.most_levels)
+        if len(orjson.dumps(data)) > self.most_bytes:
+            raise serializers.ValidationError(_("This is too long: at most %d bytes as JSON.") % self.most_bytes)
+        return data
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    children = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(child, levels - 1) for child in children)
+
+
+class DemographicsSerializer(KnownFieldsSerializer):
     """Quill's demographics; all keys optional, the whole is replaced."""
 
     names_sent: ClassVar = {
@@ -100,9 +127,9 @@ class DemographicsSerializer(serializers.Serializer):
     sex = serializers.ChoiceField(
         choices=["male", "female", "other", "unknown", "M", "F", "O", "N"], required=False, allow_null=True
     )
-    address = serializers.DictField(required=False, allow_null=True)
-    contact = serializers.DictField(required=False, allow_null=True)
-    meta = serializers.DictField(required=False, allow_null=True)
+    address = KeptObjectField(required=False, allow_null=True)
+    contact = KeptObjectField(required=False, allow_null=True)
+    meta = KeptObjectField(required=False, allow_null=True)
 
     def demographics_data(self) -> dict:
         """What the service takes: `sex` as a row of the gender list."""

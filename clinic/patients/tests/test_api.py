@@ -440,11 +440,24 @@ def test_put_demographics_refuses_a_stale_version(patient, nurse, program):
         ({"given_name": 7.5, "meta": []}, ["body.meta"]),
         ({"contact": {"email": "no address", "phone": "1" * 31}}, ["body.contact"]),
         ({"given_name": "x" * 200}, ["body.given_name"]),
+        ({"givenName": "Ana", "sex": "F", "dob": "1979-01-02"}, ["body.dob", "body.givenName"]),
+        ({"address": {"a": {"b": {"c": {"d": {"e": {}}}}}}}, ["body.address"]),
+        ({"contact": {"a": [[[[[]]]]]}}, ["body.contact"]),
+        ({"meta": {"text": "x" * 19_990}}, ["body.meta"]),
+        ({"meta": {"text": "ñ" * 10_000}}, ["body.meta"]),
     ],
 )
 def test_put_demographics_refuses_by_field(patient, program, sent, wrong):
     assert list(problems(program.put(one(patient, "/demographics"), sent))) == wrong
     assert version_numbers(patient) == [1]
+
+
+@pytest.mark.parametrize("meta", [{"a": {"b": {"c": {"d": {"e": 1}}}}}, {"text": "x" * 19_989}])
+def test_put_demographics_keeps_objects_up_to_the_limit(patient, program, meta):
+    assert program.put(one(patient, "/demographics"), {"meta": meta}).status_code == 200
+
+    patient.refresh_from_db()
+    assert patient.demographics == {"meta": meta}
 
 
 def test_repositories_lists_demographics(patient, program):
