@@ -201,9 +201,12 @@ def brackets(monkeypatch):
     one, many = catalogue.gettext, catalogue.ngettext
     monkeypatch.setattr(catalogue, "gettext", lambda text: f"⟦{one(text)}⟧")
     monkeypatch.setattr(catalogue, "ngettext", lambda *args: f"⟦{many(*args)}⟧")
-    wording._write_day.cache_clear()
+    remembered = wording._write_day, presenting.dialog_fields
+    for words in remembered:
+        words.cache_clear()
     yield
-    wording._write_day.cache_clear()
+    for words in remembered:
+        words.cache_clear()
 
 
 def list_outsiders(page, typed):
