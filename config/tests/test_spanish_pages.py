@@ -16,7 +16,7 @@ from django.utils import timezone, translation
 from django.utils.translation import trans_real
 
 from accounts.users.tests.factories import PASSWORD
-from clinic.patients import custom_fields, services
+from clinic.patients import custom_fields, presenting, services
 from clinic.patients.models import CustomField, DocumentType, Insurer, Patient
 from clinic.patients.tests.factories import PatientFactory
 from config.look import wording
