@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from accounts.users.admin_site import EditableModelAdmin, HouseModelAdmin
+from tenancy.audit import services as audit
 
 from . import custom_fields
 from .models import CustomField, Patient, PatientIdentifier
@@ -40,6 +41,12 @@ class PatientAdmin(HouseModelAdmin):
         if words:
             queryset = queryset.filter(id__in=find_patient_ids(words, limit=200))
         return queryset, False
+
+    def render_change_form(self, request, context, *args, obj=None, **kwargs):
+        """The page that shows one patient: noted like the chart (wish 23)."""
+        if obj is not None:
+            audit.record_read(obj, by=request.member, kind="admin")
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     @admin.display(description=_("name"), ordering="sort_name")
     def name(self, patient):

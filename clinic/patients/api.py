@@ -152,6 +152,7 @@ class PatientViewSet(GenericViewSet):
     @action(detail=False, methods=["get"])
     def repositories(self, request):
         page = self._page(request)
+        audit.record_reads(page.items, by=request.member, kind="api")
         rows = [
             {"repo": patient.repo, "demographics": json.loads(selectors.demographics_text(patient))}
             for patient in page.items

@@ -35,6 +35,7 @@ LOOK_KINDS = {
     "history": gettext_lazy("Read the history"),
     "looks": gettext_lazy("Read this list"),
     "api": gettext_lazy("Read it through the API"),
+    "admin": gettext_lazy("Opened it in the administration"),
 }
 OVERVIEW_ORDER = ["is_deceased", "allergy_status", "cell_phone", "birth_date", "document_type", "title", "habeas_data"]
 """The groups of the form by their first field, in the order of the overview."""

@@ -1,6 +1,9 @@
-"""The back door of patients: what an address asks is answered or refused."""
+"""The back door of patients: looking leaves a line, and what an address asks is answered or refused."""
 
 import pytest
+
+from .factories import PatientFactory
+from .trails import reads_of
 
 LIST = "/admin/patients/patient/"
 
@@ -9,6 +12,22 @@ LIST = "/admin/patients/patient/"
 def browser(settings, admin, page_client):
     settings.DEMO = True
     return page_client(admin)
+
+
+def test_admin_notes_who_looked_at_a_patient(browser, nurse):
+    patient = PatientFactory(by=nurse)
+
+    assert browser.get(LIST).status_code == 200
+    assert reads_of(patient) == []
+    assert browser.get(f"{LIST}{patient.pk}/change/").status_code == 200
+    assert reads_of(patient) == ["admin"]
+
+
+def test_a_look_from_the_admin_has_its_words(browser, nurse, doctor, page_client):
+    patient = PatientFactory(by=nurse)
+    browser.get(f"{LIST}{patient.pk}/change/")
+
+    assert "Opened it in the administration" in page_client(doctor).get(f"/patients/{patient.pk}/looks/").text
 
 
 @pytest.mark.parametrize(

@@ -470,6 +470,21 @@ def test_repositories_lists_demographics(patient, program):
     assert body["total"] == 1
 
 
+def test_repositories_notes_a_look_at_each_patient_shown_and_at_no_other(patient, nurse, program):
+    second, third = PatientFactory(by=nurse), PatientFactory(by=nurse)
+
+    shown = program.get("/api/patients/repositories?limit=2").json()["patients"]
+
+    assert {row["repo"] for row in shown} == {second.repo, third.repo}
+    assert [reads_of(each) for each in (patient, second, third)] == [[], ["api"], ["api"]]
+
+
+def test_list_of_patients_notes_no_look(patient, program):
+    program.get("/api/patients")
+
+    assert reads_of(patient) == []
+
+
 # --- Who looked ------------------------------------------------------------------------------------------------------
 
 

@@ -349,6 +349,18 @@ def test_record_read_is_one_row_and_no_lock(clinic, nurse):
     assert "FOR" not in queries[0]["sql"].split()
 
 
+def test_record_reads_notes_each_thing_in_one_statement(clinic, nurse):
+    things = [Counter.objects.create(name=f"thing {number}") for number in range(3)]
+    audit.actor_for(nurse)
+    with CaptureQueriesContext(connection) as queries:
+        audit.record_reads(things, by=nurse, kind="api")
+        audit.record_reads([], by=nurse)
+
+    assert [query["sql"].split()[0] for query in queries] == ["SELECT", "INSERT"]
+    assert [[read.kind for read in selectors.list_reads(thing)] for thing in things] == [["api"]] * 3
+    assert AuditRead.objects.count() == 3
+
+
 def test_seal_reads_binds_each_read_once(clinic, nurse):
     thing = Counter.objects.create(name="thing")
     assert audit.seal_reads() == 0
