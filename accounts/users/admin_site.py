@@ -39,6 +39,10 @@ class CarewrightAdminSite(OTPAdminSite):
 
     password_change_done = password_change
 
+    def autocomplete_view(self, request):
+        """No page of ours asks it, so nobody else needs to."""
+        raise Http404
+
     def has_permission(self, request):
         member = getattr(request, "member", None)
         if member is None or not member.may(Permission.ADMIN_SITE):

@@ -194,7 +194,9 @@ def list_looks(patient: Patient, *, limit: int = 200) -> list[Look]:
 
 def list_recent_patients(*, by: Membership, limit: int = 8) -> list[Patient]:
     """The patients whose charts this member opened last, newest first."""
-    reads: Iterable[AuditRead] = audit_selectors.list_reads_by(by).filter(object_type="patient")[: limit * 5]
+    reads: Iterable[AuditRead] = audit_selectors.list_reads_by(by).filter(
+        object_type="patient", kind__in=["chart", "edit"]
+    )[: limit * 5]
     newest = list(dict.fromkeys(UUID(read.object_id) for read in reads))[:limit]
     found = Patient.objects.visible_to(by).with_lookups().in_bulk(newest)
     return [found[pk] for pk in newest if pk in found]

@@ -96,8 +96,9 @@ class _Append:
 
     def __call__(self) -> None:
         # Others of this transaction that wait right behind, from other savepoints: one lock, one insert for all.
-        while connection.before_commit and isinstance(connection.before_commit[0][1], _Append):
-            self.events += connection.before_commit.pop(0)[1].events
+        while connection.before_commit and isinstance(behind := connection.before_commit[0][1], _Append):
+            del connection.before_commit[0]
+            self.events += behind.events
         head, now = _lock_head()
         payloads = []
         for entry, body in self.events:

@@ -74,10 +74,8 @@ def create_roles_and_database(admin_url: str, *, database: str, roles: dict[str,
                 )
             )
         for setting, limit in APP_LIMITS.items():
-            role = sql.Identifier(roles["app"][0])
-            admin.execute(
-                sql.SQL("ALTER ROLE {} SET {} = {}").format(role, sql.Identifier(setting), sql.Literal(limit))
-            )
+            parts = sql.Identifier(roles["app"][0]), sql.Identifier(setting), sql.Literal(limit)
+            admin.execute(sql.SQL("ALTER ROLE {} SET {} = {}").format(*parts))
         owner = sql.Identifier(roles["owner"][0])
         if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
             admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), owner))
