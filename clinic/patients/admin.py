@@ -62,12 +62,19 @@ class CustomFieldAdmin(EditableModelAdmin):
     list_display = ["label", "key", "type", "is_filterable", "is_active", "position"]
     fields = ["key", "label", "type", "choices", "is_filterable", "position"]
 
+    def get_fields(self, request, obj=None):
+        return [*self.fields, "is_active"] if obj else self.fields
+
     def get_readonly_fields(self, request, obj=None):
-        return ["key", "type", "is_filterable"] if obj else []
+        if obj is None:
+            return []
+        return ["key", "type", "is_filterable", *([] if obj.is_active else ["is_active"])]
 
     def save_model(self, request, obj, form, change):
         if change:
             custom_fields.relabel_custom_field(obj, by=request.member)
+            if "is_active" in form.changed_data:  # it can be taken off only
+                custom_fields.retire_custom_field(obj, by=request.member)
         else:
             made = custom_fields.define_custom_field(by=request.member, **form.cleaned_data)
             obj.pk = made.pk

@@ -14,8 +14,10 @@ from accounts.permissions import Permission
 from tenancy.audit import services as audit
 from tenancy.doors.etags import check_if_match, etag_for, not_modified
 from tenancy.doors.paging import PageQuery, paginate
-from tenancy.doors.query import Boolean, NoQuery, Text
+from tenancy.doors.query import Boolean, Named, NoQuery, Text
+from tenancy.doors.refusals import FieldsRefused, problem
 from tenancy.doors.schema import keyed_page_of
+from tenancy.rules import RuleBroken
 
 from . import selectors, services
 from .models import Patient
@@ -64,6 +66,7 @@ class PatientQuery(PageQuery):
 
     search = Text(max_length=200, description="Name parts in any order, document, phone end, e-mail, birth date")
     archived = Boolean(default=False, description="Archived patients, too")
+    custom = Named(description="Values of custom fields that can be searched for, `custom[team]=red`")
 
 
 class PatientViewSet(GenericViewSet):
@@ -202,7 +205,12 @@ class PatientViewSet(GenericViewSet):
 
     def _page(self, request):
         query = PatientQuery.read(request)
-        found = selectors.list_patients(by=request.member, search=query.search or "", include_archived=query.archived)
+        try:
+            found = selectors.list_patients(
+                by=request.member, search=query.search or "", include_archived=query.archived, custom=query.custom
+            )
+        except RuleBroken as broken:
+            raise FieldsRefused([problem("query", "custom", msg=broken.sentence, type="unknown")]) from None
         return paginate(found, query)
 
     def _checked(self, serializer_class, **options):

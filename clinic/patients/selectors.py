@@ -16,6 +16,7 @@ from clinic.names import words_of
 from tenancy.audit import selectors as audit_selectors
 from tenancy.audit.models import AuditRead
 
+from .custom_fields import patients_with
 from .models import Consent, CustomField, Patient, PatientIdentifier, PatientVersion
 from .search import find_patient_ids, read_query
 
@@ -28,14 +29,19 @@ TRACKED = [
 """Fields of a patient that people fill in and compare, in the order of the form."""
 
 
-def list_patients(*, by: Membership, search: str = "", include_archived: bool = False) -> QuerySet[Patient]:
+def list_patients(
+    *, by: Membership, search: str = "", include_archived: bool = False, custom: dict[str, str] | None = None
+) -> QuerySet[Patient]:
     """Patients the caller may see, as a queryset with lookups joined; unsorted, the door decides.
 
     `search` takes name parts in any order, document or patient number, the
     end of a phone number, an e-mail address, a birth date. It finds at most
-    200; a search that finds that many wants one more word.
+    200; a search that finds that many wants one more word. `custom` maps keys
+    of filterable custom fields to values; RuleBroken for any other field.
     """
     patients = Patient.objects.visible_to(by).with_lookups()
+    for key, value in (custom or {}).items():
+        patients = patients.filter(id__in=patients_with(key, value))
     if not include_archived:
         patients = patients.present()
     asked = read_query(search) if search else None

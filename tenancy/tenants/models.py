@@ -67,10 +67,6 @@ class Tenant(models.Model):
 class TenantQuerySet(models.QuerySet):
     """The queryset of every tenant table; rooms subclass it with their own words."""
 
-    def prefixed(self, **fields):
-        """Rows whose text columns begin with these values; uses the index under row policies."""
-        return self.filter(**{f"{name}__prefix": value for name, value in fields.items()})
-
 
 def scoped_manager(queryset_class: type[models.QuerySet] = TenantQuerySet) -> models.Manager:
     """A manager that raises ScopeError outside of `tenant_context` and filters by the tenant inside."""

@@ -216,3 +216,39 @@ def test_relabel_custom_field_leaves_patients_alone(nurse, define, admin):
 
     assert version_numbers(patient) == [1]
     assert [entry["action"] for entry in entries_about(field)] == ["custom_field_defined", "custom_field_relabelled"]
+
+
+# --- Through the doors -----------------------------------------------------------------------------------------------
+
+
+def test_the_api_filters_by_a_field_that_can_be_searched_for(nurse, define, api_client):
+    define(key="team", is_filterable=True)
+    blue = PatientFactory(by=nurse, custom_fields={"team": "Blue"})
+    PatientFactory(by=nurse, custom_fields={"team": "red"})
+
+    answer = api_client(nurse).get("/api/patients?custom[team]=blue")
+
+    assert [row["id"] for row in answer.json()["patients"]] == [str(blue.pk)]
+
+
+def test_the_api_refuses_to_filter_by_any_other_field(nurse, define, api_client):
+    define(key="team")
+
+    for key in ("team", "nobody-has-this"):
+        answer = api_client(nurse).get(f"/api/patients?custom[{key}]=blue")
+        assert answer.status_code == 400
+        assert answer.json()["detail"][0]["loc"] == ["query", "custom"]
+
+
+def test_an_administrator_retires_a_field_in_the_admin(settings, admin, define, page_client):
+    settings.DEMO = True
+    field = define(key="team")
+    browser = page_client(admin)
+
+    answer = browser.post(
+        f"/admin/patients/customfield/{field.pk}/change/", {"label": "Crew", "choices": "[]", "position": "3"}
+    )
+
+    assert answer.status_code == 302
+    field.refresh_from_db()
+    assert (field.label, field.position, field.is_active) == ("Crew", 3, False)
