@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 
-from accounts.users.guards import PUBLIC, named_permissions, public
+from accounts.guards import PUBLIC, named_permissions, public
 from tenancy.doors.renderers import to_json
 from tenancy.doors.schema import ERRORS
 

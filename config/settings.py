@@ -34,7 +34,12 @@ ROOMS = [
     "tenancy.tenants",
     "tenancy.audit",
     "tenancy.doors",
+    "accounts.notifications",
+    "accounts.drafts",
     "accounts.users",
+    "accounts.second_factor",
+    "accounts.joining",
+    "accounts.team",
     "clinic.patients",
     "clinic.practitioners",
     "clinic.fhir",
@@ -171,10 +176,11 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "users:sign_in"
 LOGIN_REDIRECT_URL = "home:today"
 LOGIN_REDIRECT_PATH = "/"
+ENROLMENT_URL = "second_factor:enrol"  # where a member is led who is late with a second factor
 SESSION_COOKIE_SECURE = SERVED_OVER_HTTPS
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_COOKIE_AGE = 24 * 60 * 60  # the most a clinic may allow; the Session row ends earlier by its own settings
 # Django's default puts messages into a cookie, and some of ours name a patient.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 CSRF_COOKIE_SECURE = SERVED_OVER_HTTPS
@@ -203,7 +209,7 @@ OTP_ADMIN_HIDE_SENSITIVE_DATA = True  # a seed read in the admin is a second fac
 API_DOCS = ENV.API_DOCS or ("public" if DEBUG or DEMO else "off")
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.users.authentication.OneCredential"],
-    "DEFAULT_PERMISSION_CLASSES": ["accounts.users.guards.HasNamedPermission"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.guards.HasNamedPermission"],
     "DEFAULT_PARSER_CLASSES": ["tenancy.doors.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["tenancy.doors.renderers.ORJSONRenderer"],
     "DEFAULT_THROTTLE_CLASSES": ["accounts.users.limits.MemberThrottle"],

@@ -47,7 +47,7 @@ class CarewrightAdminSite(OTPAdminSite):
         member = getattr(request, "member", None)
         if member is None or not member.may(Permission.ADMIN_SITE):
             return False
-        return settings.DEMO or request.user.is_verified()
+        return not request.must_enrol and (settings.DEMO or bool(request.sign_in.second_factor))
 
 
 class HouseModelAdmin(admin.ModelAdmin):

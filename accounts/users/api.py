@@ -8,6 +8,7 @@ from rest_framework.exceptions import APIException, NotAuthenticated
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from accounts.guards import PUBLIC
 from accounts.permissions import Permission
 from tenancy.doors.addresses import client_address
 from tenancy.doors.refusals import error_body
@@ -17,7 +18,6 @@ from tenancy.tenants.selectors import find_tenant
 from . import selectors, sessions
 from .authentication import csrf_token_for, refuse_cross_site
 from .credentials import ACCESS_COOKIE, CSRF_COOKIE, REFRESH_COOKIE
-from .guards import PUBLIC
 from .models import Session
 from .serializers import (
     CallerSerializer,
@@ -132,10 +132,12 @@ def _sign_in(request, given, identifier):
         )
         tenant = tenant or _only_workplace(user, given, request)
         with tenant_context(tenant.id):
-            session = sessions.open_session(user, tenant, kind=Session.Kind.TOKEN, device=device)
+            session = sessions.open_session(
+                user, tenant, kind=Session.Kind.TOKEN, device=device, second_factor=sessions.factor_used(user)
+            )
             member = session.membership
-            member.roles  # noqa: B018  (read while the clinic is open; the answer needs them)
             member.tenant = tenant
+            member.permissions  # noqa: B018  (read while the clinic is open; the answer needs them)
     except sessions.SignInRefused as refused:
         sessions.record_failed_sign_in(identifier, refused=refused, device=device, tenant=tenant)
         raise SignInFailed(refused) from None

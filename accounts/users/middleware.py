@@ -16,7 +16,13 @@ from .recognition import recognise_session
 
 API = re.compile(r"^/(api|v1|fhir)(/|$)")
 # These choose the clinic themselves, from what the body or the refresh token says.
-CHOOSES_TENANT = re.compile(r"^/(sign-in|api(/v1)?/auth/(login|token|refresh|register))/?$")
+CHOOSES_TENANT = re.compile(
+    r"^/(sign-in|join|password-reset|confirm-email|clinics/enter)(/|$)"
+    r"|^/api(/v1)?/auth/(login|token|refresh|register|password/reset(/confirm)?|confirm-email)/?$"
+)
+
+# Sent by our own script with what it asks for by itself: looking at a page that refreshes is no activity.
+BACKGROUND_HEADER = "X-Background"
 
 
 class MemberMiddleware:
@@ -24,7 +30,8 @@ class MemberMiddleware:
 
     Pages and admin bring a Django session, the API a token; both name a
     `Session` row, which is checked at every request. A request that names
-    nobody runs without a clinic. Times are the clinic's while it is answered.
+    nobody runs without a clinic. `request.must_enrol` says that nothing but
+    setting up a second factor is open to the member. Times are the clinic's while it is answered.
     An answer of 500 or more rolls back.
     """
 
@@ -33,7 +40,8 @@ class MemberMiddleware:
 
     def __call__(self, request):
         request.member = request.tenant = request.sign_in = request.credential = None
-        request.two_callers = False
+        request.two_callers = request.must_enrol = False
+        request.other_clinics = ()
         tenant_id, session_id = self._claimed(request)
         if tenant_id is None:
             return self.get_response(request)
@@ -65,7 +73,11 @@ class MemberMiddleware:
         tenant = session.tenant
         request.tenant, request.sign_in, request.member = tenant, session, session.membership
         request._cached_user = session.membership.user
-        sessions.touch_session(session)
+        request.other_clinics = session.other_clinics
+        due = session.membership.second_factor_due
+        request.must_enrol = due is not None and due <= timezone.now()
+        if BACKGROUND_HEADER not in request.headers:
+            sessions.touch_session(session)
         structlog.contextvars.bind_contextvars(tenant_id=str(tenant.id), actor_id=str(session.membership_id))
         if language := session.membership.user.language:
             translation.activate(language)

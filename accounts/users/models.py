@@ -2,6 +2,8 @@
 
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +12,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.permissions import DEFAULT_ROLES, Permission
+from accounts.permissions import DEFAULT_ROLES, PATIENT_PORTAL, Permission
 from tenancy.tenants.models import (
     Tenant,
     TenantForeignKey,
@@ -19,6 +21,17 @@ from tenancy.tenants.models import (
     new_id,
     scoped_manager,
 )
+
+SECOND_FACTOR_GRACE = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Rights:
+    """Permission codes beside those of the roles: from groups, granted and denied to one member."""
+
+    from_groups: frozenset[str] = frozenset()
+    granted: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
 
 
 def identity_key(text: str) -> str:
@@ -48,11 +61,22 @@ class User(AbstractBaseUser):
     username_key = models.CharField(max_length=300, unique=True, editable=False)
     email = models.EmailField(_("e-mail"), max_length=254)
     email_key = models.CharField(max_length=600, unique=True, editable=False)
+    email_confirmed_at = models.DateTimeField(null=True, editable=False)
+    pending_email = models.EmailField(max_length=254, blank=True, editable=False)
     name = models.CharField(_("name"), max_length=200)
     phone = models.CharField(_("phone"), max_length=30, blank=True)
     language = models.CharField(_("language"), max_length=8, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
     is_platform_admin = models.BooleanField(_("platform administrator"), default=False)
+    has_second_factor = models.BooleanField(_("has a second factor"), default=False, editable=False)
+    second_factor_reset_at = models.DateTimeField(null=True, editable=False)
+    signed_out_before = models.DateTimeField(
+        null=True, editable=False, help_text=_("sessions opened before this moment are over, in every clinic")
+    )
+    link_version = models.PositiveIntegerField(
+        default=0, editable=False, help_text=_("raised to make every link sent by mail worthless")
+    )
+    failed_sign_ins = models.PositiveIntegerField(default=0, editable=False, help_text=_("in a row"))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -103,15 +127,20 @@ class Workplace(models.Model):
 class Role(TenantModel):
     """A named set of permissions in one clinic."""
 
+    number = models.PositiveIntegerField(null=True, editable=False)
     code = models.SlugField(_("code"), max_length=40, db_index=False)
     name = models.CharField(_("name"), max_length=100)
+    description = models.CharField(_("description"), max_length=300, blank=True)
     permissions = models.JSONField(_("permissions"), default=list)
     is_built_in = models.BooleanField(_("built in"), default=False)
 
     class Meta:
         verbose_name = _("role")
         verbose_name_plural = _("roles")
-        constraints = [models.UniqueConstraint(fields=["tenant", "code"], name="users_role_code_uniq")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "code"], name="users_role_code_uniq"),
+            models.UniqueConstraint(fields=["tenant", "number"], name="users_role_number_uniq"),
+        ]
 
     def __str__(self):
         return self.name
@@ -130,7 +159,8 @@ def _in_precedence(roles: Iterable[Role]) -> list[Role]:
 
 class MembershipQuerySet(TenantQuerySet):
     def active(self):
-        return self.filter(is_active=True, user__is_active=True)
+        still = models.Q(ends_at__isnull=True) | models.Q(ends_at__gt=timezone.now())
+        return self.filter(still, is_active=True, user__is_active=True)
 
 
 class Membership(TenantModel):
@@ -142,7 +172,10 @@ class Membership(TenantModel):
     user = models.ForeignKey(User, models.PROTECT, related_name="memberships", db_index=False, verbose_name=_("person"))
     specialization = models.CharField(_("specialization"), max_length=120, blank=True)
     department = models.CharField(_("department"), max_length=120, blank=True)
+    specialties = models.JSONField(_("specialties"), default=list, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
+    is_platform = models.BooleanField(_("works here for the platform"), default=False, editable=False)
+    ends_at = models.DateTimeField(_("until"), null=True, blank=True)
     created_at = models.DateTimeField(_("since"), default=timezone.now, editable=False)
 
     objects = scoped_manager(MembershipQuerySet)
@@ -164,22 +197,50 @@ class Membership(TenantModel):
         """Roles of this member, the primary one first."""
         return _in_precedence(held.role for held in self.held_roles.select_related("role"))
 
-    def hold_roles(self, roles: Iterable[Role]) -> None:
-        """Take roles that were read together with the member, instead of asking for them."""
+    @cached_property
+    def rights(self) -> Rights:
+        """What groups and single grants say about this member now, beside the roles."""
+        now = timezone.now()
+        groups = Group.objects.filter(is_active=True, members__membership=self, members__ended_at__isnull=True)
+        grants = list(self.grants.in_force(now).values_list("permission", "is_denial"))
+        return Rights(
+            from_groups=frozenset(code for codes in groups.values_list("permissions", flat=True) for code in codes),
+            granted=frozenset(code for code, is_denial in grants if not is_denial),
+            denied=frozenset(code for code, is_denial in grants if is_denial),
+        )
+
+    def hold(self, roles: Iterable[Role], rights: Rights) -> None:
+        """Take roles and rights that were read together with the member, instead of asking for them."""
         self.__dict__["roles"] = _in_precedence(roles)
+        self.__dict__["rights"] = rights
 
     @cached_property
     def permissions(self) -> frozenset[str]:
-        return frozenset(code for role in self.roles for code in role.permissions)
+        """A denial beats a grant beats role and group (quality.md 6.15)."""
+        from_roles = {code for role in self.roles for code in role.permissions}
+        return frozenset((from_roles | self.rights.from_groups | self.rights.granted) - self.rights.denied)
 
     @property
     def is_staff(self) -> bool:
         """Works here, and is not only treated here."""
-        return bool(self.permissions - {Permission.OWN_PROFILE, Permission.PATIENT_VIEW_OWN})
+        return bool(self.permissions - PATIENT_PORTAL)
 
     def may(self, permission: Permission | str) -> bool:
-        """Whether a role of this member gives the permission."""
+        """Whether this member has the permission now."""
         return str(permission) in self.permissions
+
+    @property
+    def second_factor_due(self) -> datetime | None:
+        """When this member has to have a second factor; None where none is asked for, or one is there.
+
+        Seven days after joining, or after the clinic began to ask for it; at
+        once when an administrator has taken a lost one away.
+        """
+        if self.user.has_second_factor or not self.tenant.two_factor_required or not self.is_staff:
+            return None
+        if self.user.second_factor_reset_at:
+            return self.user.second_factor_reset_at
+        return max(self.created_at, self.tenant.two_factor_since) + SECOND_FACTOR_GRACE
 
 
 class HeldRole(TenantModel):
@@ -198,9 +259,110 @@ class HeldRole(TenantModel):
         return f"{self.membership_id}: {self.role_id}"
 
 
+class GrantQuerySet(TenantQuerySet):
+    def in_force(self, now):
+        """Begun, not over and not taken back."""
+        still = models.Q(valid_until__isnull=True) | models.Q(valid_until__gt=now)
+        return self.filter(still, valid_from__lte=now, ended_at__isnull=True)
+
+
+class Grant(TenantModel):
+    """One permission given to, or kept from, one member for a time, with the reason (quality.md 6.15)."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE")
+
+    membership = TenantForeignKey(Membership, related_name="grants")
+    permission = models.CharField(_("permission"), max_length=60)
+    is_denial = models.BooleanField(_("denied"), default=False)
+    reason = models.CharField(_("reason"), max_length=300)
+    valid_from = models.DateTimeField(_("from"), default=timezone.now)
+    valid_until = models.DateTimeField(_("until"), null=True, blank=True)
+    granted_by = TenantForeignKey(Membership, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_at = models.DateTimeField(null=True, editable=False)
+    ended_by = TenantForeignKey(Membership, null=True, related_name="+", editable=False)
+
+    objects = scoped_manager(GrantQuerySet)
+
+    class Meta:
+        verbose_name = _("single permission")
+        verbose_name_plural = _("single permissions")
+        indexes = [models.Index(fields=["tenant", "membership"], name="users_grant_member_idx")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(valid_until__isnull=True) | models.Q(valid_until__gt=models.F("valid_from")),
+                name="users_grant_dates_chk",
+            )
+        ]
+
+    def __str__(self):
+        return f"{self.permission} {'denied' if self.is_denial else 'granted'}"
+
+
+class Group(TenantModel):
+    """Members who are addressed together: trained, asked to approve, told. May bring permissions of its own."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE")
+
+    number = models.PositiveIntegerField(editable=False)
+    name = models.CharField(_("name"), max_length=120)
+    name_key = models.CharField(max_length=240, editable=False)
+    description = models.CharField(_("description"), max_length=500, blank=True)
+    kind = models.CharField(_("type"), max_length=60, blank=True)
+    permissions = models.JSONField(_("permissions"), default=list, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    version = models.IntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("group")
+        verbose_name_plural = _("groups")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "number"], name="users_group_number_uniq"),
+            models.UniqueConstraint(
+                fields=["tenant", "name_key"], name="users_group_name_uniq", condition=models.Q(is_active=True)
+            ),
+        ]
+
+    def __str__(self):
+        return self.name
+
+
+class GroupMember(TenantModel):
+    """Somebody in a group, from when to when; leaving ends the row, joining again makes another."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE")
+
+    group = TenantForeignKey(Group, related_name="members")
+    membership = TenantForeignKey(Membership, related_name="group_memberships")
+    joined_at = models.DateTimeField(_("since"), default=timezone.now)
+    ended_at = models.DateTimeField(_("until"), null=True)
+    added_by = TenantForeignKey(Membership, null=True, related_name="+")
+    ended_by = TenantForeignKey(Membership, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "group", "membership"],
+                name="users_groupmember_live_uniq",
+                condition=models.Q(ended_at__isnull=True),
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "membership"], name="users_groupmember_member_idx")]
+
+    def __str__(self):
+        return f"{self.membership_id} in {self.group_id}"
+
+
 class SessionQuerySet(TenantQuerySet):
     def live(self, now):
-        return self.filter(revoked_at__isnull=True, expires_at__gt=now)
+        """Neither ended nor too old, and for a browser not idle for longer than the clinic allows."""
+        awake = models.Q(last_seen_at__gt=now - models.F("tenant__idle_minutes") * timedelta(minutes=1))
+        everywhere = models.F("membership__user__signed_out_before")
+        stays = models.Q(membership__user__signed_out_before__isnull=True) | models.Q(valid_from__gte=everywhere)
+        return self.filter(
+            ~models.Q(kind=Session.Kind.PAGE) | awake, stays, revoked_at__isnull=True, expires_at__gt=now
+        )
 
 
 class Session(TenantModel):
@@ -212,17 +374,29 @@ class Session(TenantModel):
         PAGE = "page", _("Browser")
         TOKEN = "token", _("Application")
 
+    class Factor(models.TextChoices):
+        """What proved the person beside the password."""
+
+        NONE = "", _("Password only")
+        TOTP = "totp", _("Authenticator code")
+        RECOVERY = "recovery", _("Recovery code")
+        PASSKEY = "passkey", _("Passkey")
+
     membership = TenantForeignKey(Membership, related_name="sessions", verbose_name=_("member"))
+    second_factor = models.CharField(_("second factor"), max_length=10, blank=True, choices=Factor.choices)
     kind = models.CharField(_("kind"), max_length=8, choices=Kind.choices)
     device = models.CharField(_("device"), max_length=300, blank=True)
     address = models.CharField(_("network address"), max_length=64, blank=True)
     created_at = models.DateTimeField(_("signed in"), default=timezone.now, editable=False)
+    valid_from = models.DateTimeField(default=timezone.now, editable=False)
     last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
     expires_at = models.DateTimeField(_("expires"))
     revoked_at = models.DateTimeField(_("ended"), null=True)
     previous_jti = models.UUIDField(null=True)
     rotated_at = models.DateTimeField(null=True)
     refresh_jti = models.UUIDField(null=True, help_text=_("the one refresh token that may be used next"))
+
+    other_clinics: list[Any]  # filled in by recognition: where else the same person works
 
     objects = scoped_manager(SessionQuerySet)
 

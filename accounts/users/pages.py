@@ -1,7 +1,7 @@
 """The HTML door: sign in, sign out, change the language."""
 
 from django.conf import settings
-from django.contrib.auth import login, logout
+from django.contrib.auth import logout
 from django.http import HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils import translation
@@ -10,17 +10,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
-from django_otp import login as otp_login
 
-from tenancy.doors.addresses import client_address
+from accounts.guards import public
 from tenancy.doors.refusals import LimiterUnavailable
-from tenancy.tenants.context import tenant_context
 from tenancy.tenants.selectors import find_tenant
 
 from . import selectors, sessions
+from .entering import device_of, enter_clinic, next_page
 from .forms import SignInForm
-from .guards import public
-from .models import Session
 
 
 @public("Nobody is signed in yet.")
@@ -32,7 +29,7 @@ def sign_in(request):
     if request.method != "POST" or not form.is_valid():
         return _show(request, form)
     given = form.cleaned_data
-    device = sessions.Device(request.headers.get("User-Agent", ""), client_address(request))
+    device = device_of(request)
     try:
         user = sessions.check_password(given["username"], given["password"], device=device, otp_code=given["otp_code"])
         clinics = list(selectors.list_workplaces(user))
@@ -41,7 +38,7 @@ def sign_in(request):
             return _show(request, SignInForm(initial=given, clinics=clinics), choose=True)
         if tenant is None:
             raise sessions.SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
-        _enter(request, user, tenant, device)
+        enter_clinic(request, user, tenant, second_factor=sessions.factor_used(user))
     except sessions.SignInRefused as refused:
         here = find_tenant(host=request.get_host())
         sessions.record_failed_sign_in(given["username"], refused=refused, device=device, tenant=here)
@@ -53,7 +50,7 @@ def sign_in(request):
     except LimiterUnavailable:
         form.add_error(None, _("Signing in is not possible right now. Please try again in a minute."))
         return _show(request, form, status=503)
-    return HttpResponseRedirect(_next_page(request))
+    return HttpResponseRedirect(next_page(request, request.POST.get("next", "")))
 
 
 def _show(request, form, *, status=200, choose=False):
@@ -66,24 +63,6 @@ def _chosen(request, clinics):
     picked = request.POST.get("clinic")
     here = find_tenant(named=picked or None, host=request.get_host())
     return next((c for c in clinics if here and c.id == here.id), clinics[0] if len(clinics) == 1 else None)
-
-
-def _enter(request, user, tenant, device):
-    if request.session.get("tenant_id") and request.session.get("sid"):
-        sessions.replace_page_session(request.session["tenant_id"], request.session["sid"])
-    request.session.flush()  # Django keeps the key when the same person signs in again
-    with tenant_context(tenant.id):
-        session = sessions.open_session(user, tenant, kind=Session.Kind.PAGE, device=device)
-        login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
-        if hasattr(user, "otp_device"):
-            otp_login(request, user.otp_device)
-        request.session["tenant_id"], request.session["sid"] = str(tenant.id), str(session.pk)
-
-
-def _next_page(request):
-    wanted = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return wanted if safe else settings.LOGIN_REDIRECT_PATH
 
 
 @public("Ends the caller's own session; without one there is nothing to end.")

@@ -31,11 +31,12 @@ def get_member(user: User) -> Membership | None:
 def get_live_session(session_id: UUID | str) -> Session | None:
     """A session of the current clinic that is neither revoked nor expired.
 
-    None also when the person, the membership or the clinic is not active any more.
+    None also when the person, the membership or the clinic is not active any
+    more, and when a browser was idle for longer than the clinic allows.
     """
     return (
         Session.objects.live(timezone.now())
         .select_related("membership__user", "tenant")
-        .filter(pk=session_id, membership__is_active=True, membership__user__is_active=True, tenant__is_active=True)
+        .filter(pk=session_id, membership__in=Membership.objects.active(), tenant__is_active=True)
         .first()
     )

@@ -7,12 +7,14 @@ from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
-from accounts.permissions import DEFAULT_ROLES, ROLE_ALIASES
+from accounts.permissions import DEFAULT_ROLES, PLATFORM_PERMISSIONS, PLATFORM_ROLE, ROLE_ALIASES
 from tenancy.audit import services as audit
 from tenancy.rules import RuleBroken
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.models import Tenant
+from tenancy.tenants.numbering import next_number
 
 from .models import HeldRole, Membership, Role, User, Workplace, identity_key
 
@@ -69,15 +71,18 @@ def add_member(user: User, *, roles: Iterable[str], by: Membership | None, **fie
     return member
 
 
-def copy_default_roles() -> None:
-    """Give the current clinic the default roles it does not have yet (decision X8)."""
-    Role.objects.bulk_create(
-        [
-            Role(code=code, name=str(name), permissions=sorted(permissions), is_built_in=True)
-            for code, (name, permissions) in DEFAULT_ROLES.items()
-            if not Role.objects.filter(code=code).exists()
-        ]
-    )
+def bring_built_in_roles() -> None:
+    """Give the current clinic the built-in roles as this release has them (decision X8); its own roles stay."""
+    built_in = DEFAULT_ROLES | {PLATFORM_ROLE: (gettext_noop("Platform administrator"), PLATFORM_PERMISSIONS)}
+    known = {role.code: role for role in Role.objects.select_for_update()}
+    for code, (name, permissions) in built_in.items():
+        wanted = sorted(str(permission) for permission in permissions)
+        if code not in known:
+            number = next_number("role")
+            Role.objects.create(number=number, code=code, name=str(name), permissions=wanted, is_built_in=True)
+        elif known[code].is_built_in and known[code].permissions != wanted:
+            known[code].permissions = wanted
+            known[code].save(update_fields=["permissions"])
 
 
 def create_tenant(
@@ -92,7 +97,7 @@ def create_tenant(
     tenant.full_clean()
     with tenant_context(tenant.id):
         tenant.save(force_insert=True)
-        copy_default_roles()
+        bring_built_in_roles()
         user = User.objects.filter(email_key=identity_key(admin_email)).first()
         if user is None:
             user = create_user(email=admin_email, name=admin_email.partition("@")[0], password=admin_password)

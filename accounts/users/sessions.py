@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils import timezone
@@ -87,6 +86,11 @@ def _check_second_factor(user: User, otp_code: str, device: Device) -> None:
     user.otp_device = matched
 
 
+def factor_used(user: User) -> str:
+    """How the person proved themselves beside the password in this sign-in: a Session.Factor."""
+    return getattr(getattr(user, "otp_device", None), "factor", "")
+
+
 def _refuse_when_locked(usage: Usage) -> None:
     if usage.allowed:
         return
@@ -95,8 +99,11 @@ def _refuse_when_locked(usage: Usage) -> None:
     raise SignInRefused(sentence, status=429, code="too_many_attempts", retry_after=usage.retry_after)
 
 
-def open_session(user: User, tenant: Tenant, *, kind: str, device: Device) -> Session:
+def open_session(user: User, tenant: Tenant, *, kind: str, device: Device, second_factor: str = "") -> Session:
     """Let a person into a clinic: a session row and an audit line. Runs inside the clinic's `tenant_context`.
+
+    A browser's session ends after the clinic's `session_hours`, a program's
+    with its refresh token (decision X2). `second_factor` is one of Session.Factor.
 
     Raises SignInRefused (the same sentence as for a wrong password) when they
     are no active member there: whether a clinic knows somebody is nobody's business.
@@ -104,16 +111,19 @@ def open_session(user: User, tenant: Tenant, *, kind: str, device: Device) -> Se
     member = selectors.get_member(user)
     if member is None:
         raise SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
-    lifetime = refresh_seconds() if kind == Session.Kind.TOKEN else settings.SESSION_COOKIE_AGE
+    lifetime = refresh_seconds() if kind == Session.Kind.TOKEN else tenant.session_hours * 3600
     session = Session.objects.create(
         membership=member,
         kind=kind,
+        second_factor=second_factor,
         device=device.name[:300],
         address=device.address[:64],
         expires_at=timezone.now() + timedelta(seconds=lifetime),
         refresh_jti=uuid.uuid4() if kind == Session.Kind.TOKEN else None,
     )
-    audit.record("signed_in", session, by=member, details={"kind": kind, "clinic": tenant.slug})
+    audit.record(
+        "signed_in", session, by=member, details={"kind": kind, "clinic": tenant.slug, "second_factor": second_factor}
+    )
     return session
 
 
@@ -185,6 +195,30 @@ def revoke_session(session: Session, *, by: Membership | None = None, reason_cod
     ended = Session.objects.filter(pk=session.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
     if ended:
         audit.record("signed_out", session, by=by or session.membership, reason_code=reason_code)
+
+
+@transaction.atomic
+def sign_out_everywhere(
+    user: User, *, keep: Session | None = None, by: Membership | None = None, reason_code: str
+) -> None:
+    """End every session of a person, in every clinic and from their next request on, but for `keep`.
+
+    Runs inside a clinic's context, whose trail notes it.
+    """
+    now = timezone.now()
+    user.signed_out_before = now
+    User.objects.filter(pk=user.pk).update(signed_out_before=now)
+    if keep is not None:
+        keep.valid_from = now
+        Session.objects.filter(pk=keep.pk).update(valid_from=now)
+    audit.record("signed_out_everywhere", by, by=by, reason_code=reason_code, details={"user": str(user.pk)})
+
+
+@transaction.atomic
+def confirm_second_factor(session: Session, factor: str) -> None:
+    """Note on a session that its person has just proved a second factor; `factor` is a Session.Factor."""
+    session.second_factor = factor
+    Session.objects.filter(pk=session.pk).update(second_factor=factor)
 
 
 def touch_session(session: Session) -> None:

@@ -11,8 +11,8 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.guards import requires
 from accounts.permissions import Permission
-from accounts.users.guards import requires
 from tenancy.audit import services as audit
 from tenancy.doors.paging import PageQuery, paginate
 from tenancy.doors.query import Boolean, Text

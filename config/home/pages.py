@@ -4,8 +4,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from accounts.guards import requires
 from accounts.permissions import Permission
-from accounts.users.guards import requires
 from clinic.patients import selectors as patients
 
 

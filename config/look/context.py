@@ -31,7 +31,7 @@ DESTINATIONS = [
     Destination("home:today", _("Today"), "sun", None, "t"),
     Destination("patients:list", _("Patients"), "users", Permission.PATIENT_VIEW, "p"),
     Destination("practitioners:list", _("Practitioners"), "stethoscope", Permission.PRACTITIONER_VIEW, "d"),
-    Destination("users:list", _("Staff"), "id-card", Permission.USER_VIEW, "s"),
+    Destination("team:list", _("Staff"), "id-card", Permission.USER_MANAGE, "s"),
     Destination("audit:list", _("Audit trail"), "scroll-text", Permission.AUDIT_VIEW_ALL, "a"),
 ]
 

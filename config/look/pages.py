@@ -8,8 +8,8 @@ from django.http import Http404
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.guards import public
 from accounts.permissions import Permission
-from accounts.users.guards import public
 
 from . import samples
 

@@ -21,8 +21,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, path
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from accounts.guards import PUBLIC, public, requires
 from accounts.permissions import DEFAULT_ROLES, Permission
-from accounts.users.guards import PUBLIC, public, requires
 from tenancy.tenants.catalogue import SHARED_TABLES
 from tenancy.tenants.models import TenantModel
 
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ["tenancy", "accounts", "clinic", "quality", "config"]
 ROOMS = {
     "tenancy": ["rules", "postgres", "tenants", "doors", "audit"],
-    "accounts": ["permissions", "users"],
+    "accounts": ["permissions", "guards", "notifications", "drafts", "users", "second_factor", "joining", "team"],
     "clinic": ["names", "patients", "practitioners", "fhir"],
 }
 WEB = ("django.http", "django.forms", "django.template", "django.shortcuts", "django.urls", "django.views",

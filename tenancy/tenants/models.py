@@ -4,7 +4,7 @@ import uuid
 import zoneinfo
 
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -49,6 +49,14 @@ class Tenant(models.Model):
         _("country"), max_length=2, default="CO", help_text=_("ISO 3166 code, for phone numbers")
     )
     two_factor_required = models.BooleanField(_("staff need a second factor"), default=True)
+    two_factor_since = models.DateTimeField(default=timezone.now, editable=False)
+    idle_minutes = models.PositiveSmallIntegerField(
+        _("lock after so many idle minutes"), default=15, validators=[MinValueValidator(5), MaxValueValidator(60)]
+    )
+    session_hours = models.PositiveSmallIntegerField(
+        _("sign in again after so many hours"), default=12, validators=[MinValueValidator(1), MaxValueValidator(24)]
+    )
+    allows_registration = models.BooleanField(_("patients may register themselves"), default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -147,10 +147,13 @@ def cookie_client():
     return sign_in_by_cookie
 
 
-def sign_in_browser(member, **options) -> PageClient:
-    """As `accounts.users.pages.sign_in` leaves a browser: a Session row, and a Django session that names it."""
+def sign_in_browser(member, second_factor="", **options) -> PageClient:
+    """As `accounts.users.pages.sign_in` leaves a browser: a Session row, and a Django session that names it.
+
+    `second_factor` is what was proved beside the password, a Session.Factor. `browser.sign_in` is the row.
+    """
     browser = PageClient(**options)
-    session = open_session(member, Session.Kind.PAGE)
+    session = browser.sign_in = open_session(member, Session.Kind.PAGE, second_factor)
     with outside_tenant():
         browser.force_login(member.user)
         kept = browser.session
@@ -177,11 +180,13 @@ def sign_in_by_cookie(member, **options) -> ProgramClient:
     return program
 
 
-def open_session(member, kind) -> Session:
+def open_session(member, kind, second_factor="") -> Session:
     """A sign-in of this member, in the member's own clinic whichever the test is in."""
     with outside_tenant(), tenant_context(member.tenant_id):
-        session = sessions.open_session(member.user, member.tenant, kind=kind, device=DEVICE)
-        session.membership.roles
+        session = sessions.open_session(
+            member.user, member.tenant, kind=kind, device=DEVICE, second_factor=second_factor
+        )
+        session.membership.permissions
         return session
 
 

@@ -1,17 +1,12 @@
 """The back door: who may enter, what they see there, and that nothing can be deleted."""
 
-import base64
-
-import pyotp
 import pytest
 from django.contrib import admin
 from django.urls import reverse
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.users.admin_site import HouseModelAdmin
 from accounts.users.models import Membership, Role, Session
-from accounts.users.tests.factories import PASSWORD
-from accounts.users.tests.fixtures import PageClient
+from accounts.users.tests.fixtures import sign_in_browser
 
 INDEX = "/admin/"
 
@@ -22,13 +17,7 @@ def demo(settings):
 
 
 def with_second_factor(member):
-    """A browser signed in by the page itself, with the six digits."""
-    device = TOTPDevice.objects.create(user=member.user, name="phone", confirmed=True)
-    code = pyotp.TOTP(base64.b32encode(bytes.fromhex(device.key)).decode()).now()
-    browser = PageClient()
-    answer = browser.post("/sign-in/", {"username": member.user.email, "password": PASSWORD, "otp_code": code})
-    assert answer.status_code == 302
-    return browser
+    return sign_in_browser(member, second_factor="totp")
 
 
 @pytest.mark.parametrize("who", ["nurse", "doctor", "receptionist", "auditor", "patient_user"])

@@ -159,14 +159,16 @@ def test_roles_belong_to_the_clinic_and_may_differ(clinic, nurse, other_clinic):
         assert MembershipFactory(role="nurse").may(Permission.PATIENT_VIEW)
 
 
-def test_copy_default_roles_adds_only_what_is_missing(clinic):
-    Role.objects.filter(code="nurse").update(name="Nursing")
+def test_bring_built_in_roles_adds_what_is_missing_and_brings_the_rest_up_to_date(clinic):
+    Role.objects.filter(code="nurse").update(permissions=["profile.own"])
     Role.objects.filter(code="user").delete()
+    Role.objects.create(number=900, code="own", name="Our own", permissions=["profile.own"])
 
-    services.copy_default_roles()
+    services.bring_built_in_roles()
 
-    assert Role.objects.count() == len(DEFAULT_ROLES)
-    assert Role.objects.get(code="nurse").name == "Nursing"
+    assert Role.objects.count() == len(DEFAULT_ROLES) + 2
+    assert "patients.view" in Role.objects.get(code="nurse").permissions
+    assert Role.objects.get(code="own").permissions == ["profile.own"]
 
 
 # --- Clinics ---------------------------------------------------------------------------------------------------------
@@ -178,7 +180,7 @@ def test_create_tenant_opens_a_clinic_with_roles_and_an_administrator(db):
     )
 
     with tenant_context(tenant.id):
-        assert set(Role.objects.values_list("code", flat=True)) == set(DEFAULT_ROLES)
+        assert set(Role.objects.values_list("code", flat=True)) == {*DEFAULT_ROLES, "platform"}
         assert Membership.objects.get() == member
         assert actions() == ["member_added", "tenant_created"]
     assert (member.user.email, tenant.country) == ("ada@example.org", "GB")

@@ -13,8 +13,8 @@ from django.urls import include, path
 from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from accounts.guards import requires
 from accounts.permissions import Permission
-from accounts.users.guards import requires
 from accounts.users.models import Membership, Session
 from accounts.users.tests.factories import PASSWORD, MembershipFactory, UserFactory
 from accounts.users.tests.fixtures import PageClient
@@ -364,7 +364,7 @@ def test_a_session_of_one_clinic_opens_no_other(clinic, nurse, stranger, other_c
 
 def test_session_is_touched_once_a_minute(clinic, nurse, page_client):
     browser = page_client(nurse)
-    long_ago = timezone.now() - timedelta(hours=1)
+    long_ago = timezone.now() - timedelta(minutes=5)
     Session.objects.update(last_seen_at=long_ago)
 
     browser.get("/own/")

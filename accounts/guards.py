@@ -1,7 +1,8 @@
 """The first question of every request: may this role ever?
 
 Pages wear `@requires(Permission.X)` or `@public("why")`; viewsets carry a
-`requires` table, action by action. A page or action that names nothing is
+`requires` table, action by action, and may name actions open `while_enrolling`
+a second factor. A page or action that names nothing is
 refused, and a house rule test fails.
 """
 
@@ -10,6 +11,7 @@ from functools import wraps
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
@@ -20,8 +22,12 @@ PUBLIC = "public"
 """In a `requires` table: this action needs nobody to be signed in."""
 
 
-def requires(*permissions: str):
-    """A page for members whose role gives any of these permissions; others see 403, strangers the sign-in page."""
+def requires(*permissions: str, while_enrolling: bool = False):
+    """A page for members who have any of these permissions; others see 403, strangers the sign-in page.
+
+    Who is late with a second factor is led to set it up, but for the pages that
+    say `while_enrolling` (decision "Second factor").
+    """
 
     def decorate(page):
         @wraps(page)
@@ -29,6 +35,8 @@ def requires(*permissions: str):
             member = request.member
             if member is None:
                 return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
+            if request.must_enrol and not while_enrolling:
+                return redirect(settings.ENROLMENT_URL)
             if not any(member.may(permission) for permission in permissions):
                 raise PermissionDenied
             return page(request, *args, **kwargs)
@@ -72,4 +80,6 @@ class HasNamedPermission(BasePermission):
             return True
         if request.member is None:
             raise NotAuthenticated
+        if request.must_enrol and view.action not in getattr(view, "while_enrolling", ()):
+            raise NotAllowed(_("Set up your second factor first."), code="two_factor_enrolment_required")
         return any(request.member.may(permission) for permission in named)

@@ -1,0 +1,1 @@
+"""Becoming a member: invitations, registration, confirmed addresses, passwords set and lost."""

@@ -1,0 +1,1 @@
+"""The second factor: authenticator codes, recovery codes, passkeys; enrolling, proving, losing it."""
