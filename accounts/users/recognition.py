@@ -66,9 +66,19 @@ def _instances(row: tuple) -> list[Any]:
     instances, start = [], 0
     for _alias, model in _PARTS:
         columns = _columns(model)
-        instances.append(model.from_db("default", columns, row[start : start + len(columns)]))
+        values = list(row[start : start + len(columns)])
+        for place, field in _converted(model):
+            values[place] = field.from_db_value(values[place], None, connection)
+        instances.append(model.from_db("default", columns, values))
         start += len(columns)
     return instances
+
+
+@cache
+def _converted(model: type[models.Model]) -> list[tuple[int, Any]]:
+    """Fields that come from the database in another form than the model has, JSON for one, with their places."""
+    fields = enumerate(model._meta.concrete_fields)
+    return [(place, field) for place, field in fields if hasattr(field, "from_db_value")]
 
 
 @cache
