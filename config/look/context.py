@@ -35,6 +35,20 @@ DESTINATIONS = [
     Destination("audit:list", _("Audit trail"), "scroll-text", Permission.AUDIT_VIEW_ALL, "a"),
 ]
 
+# Tabs over the pages about oneself, and over those about everybody.
+ACCOUNT_TABS = [
+    Destination("team:profile", _("My profile"), "", Permission.OWN_PROFILE),
+    Destination("second_factor:security", _("My security"), "", Permission.OWN_PROFILE),
+    Destination("users:sign_ins", _("Where I am signed in"), "", Permission.OWN_PROFILE),
+    Destination("notifications:preferences", _("My notifications"), "", Permission.OWN_PROFILE),
+]
+STAFF_TABS = [
+    Destination("team:list", _("People"), "", Permission.USER_MANAGE),
+    Destination("team:roles", _("Roles"), "", Permission.ROLE_MANAGE),
+    Destination("team:groups", _("Groups"), "", Permission.GROUP_MANAGE),
+    Destination("team:settings", _("Signing in"), "", Permission.ADMIN_SITE),
+]
+
 
 class Frame:
     """Read by templates as `frame.nav`, `frame.member` and so on; each part is worked out when first asked for.
@@ -68,6 +82,25 @@ class Frame:
                     }
                 )
         return entries
+
+    @property
+    def account_tabs(self):
+        """For components/tabs.html over the pages about oneself."""
+        return self._tabs(ACCOUNT_TABS)
+
+    @property
+    def staff_tabs(self):
+        """For components/tabs.html over the pages about the staff."""
+        return self._tabs(STAFF_TABS)
+
+    def _tabs(self, places):
+        match = getattr(self.request, "resolver_match", None)
+        here = match.view_name if match else ""
+        return [
+            {"url": url, "label": place.label, "is_here": place.url_name == here}
+            for place in places
+            if (url := _address(place.url_name)) and self.member and self.member.may(place.permission)
+        ]
 
     @property
     def bottom_bar(self):
@@ -105,7 +138,7 @@ class Frame:
 
     @property
     def account_url(self):
-        return _address("users:account")
+        return _address("team:profile")
 
     @property
     def admin_url(self):
