@@ -42,6 +42,8 @@ ROOMS = [
     "accounts.team",
     "clinic.patients",
     "clinic.practitioners",
+    "clinic.places",
+    "clinic.scheduling",
     "clinic.fhir",
     "config.home",
     "config.look",

@@ -1,0 +1,200 @@
+"""What decides about free times, read from the book in a handful of queries and handed to `availability`."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from clinic.places.models import Holiday, Location, OpeningHours, Resource
+from clinic.practitioners.models import Practitioner
+
+from .availability import Block, Demand, Need, Plan, Window
+from .models import (
+    Appointment,
+    AppointmentResource,
+    AppointmentType,
+    ExtraHours,
+    Leave,
+    TypeNeed,
+    TypePerformer,
+    WorkingHours,
+)
+from .states import State
+from .wall_time import day_bounds, wall_of, window
+
+LONGEST_SPAN_DAYS = 366
+
+
+def load_plan(
+    practitioners: Iterable[Practitioner],
+    first: date,
+    last: date,
+    *,
+    type: AppointmentType | None = None,
+    ignore: UUID | None = None,
+) -> Plan:
+    """Everything that decides about these practitioners from `first` to `last`, both days included.
+
+    `ignore` is an appointment that is being moved: its own time is free to it.
+    Ten queries however many practitioners and days.
+    """
+    people = {p.pk: p for p in practitioners}
+    locations = {location.pk: location for location in Location.objects.filter(is_active=True)}
+    plan = Plan(day_of={pk: location.zone for pk, location in locations.items()})
+    allowed = _performers(type)
+    able = [pk for pk in people if allowed is None or pk in allowed]
+    plan.windows = [*_weekly(able, locations, first, last), *_extra(able, locations, first, last)]
+    if not plan.windows:
+        return plan
+    low = min(w.starts for w in plan.windows) - timedelta(days=1)
+    high = max(w.ends for w in plan.windows) + timedelta(days=1)
+    blocks: dict[UUID, list[Block]] = defaultdict(list)
+    _leave(blocks, able, low, high)
+    _bookings(plan, blocks, able, low, high, ignore)
+    plan.practitioner_blocks = dict(blocks)
+    plan.location_blocks = _closed(locations, first, last + timedelta(days=1))
+    plan.resource_blocks = _claims(low, high, ignore)
+    return plan
+
+
+def demand_of(type: AppointmentType, *, minutes: int | None = None, self_service: bool = False) -> Demand:
+    """What a visit of this type asks for. Lead time and horizon bind patients, not the desk."""
+    now = timezone.now()
+    return Demand(
+        type_id=type.pk,
+        minutes=minutes or type.minutes,
+        buffer_before=type.buffer_before,
+        buffer_after=type.buffer_after,
+        needs=tuple(needs_of(type)),
+        not_before=now + timedelta(hours=type.lead_hours) if self_service else now,
+        not_after=now + timedelta(days=type.horizon_days) if self_service else None,
+        per_day=type.per_day,
+    )
+
+
+def needs_of(type: AppointmentType) -> list[Need]:
+    """The rooms and devices each need of a type can be met by, in a fixed order."""
+    needs = list(TypeNeed.objects.filter(type=type).order_by("kind", "category"))
+    if not needs:
+        return []
+    resources = list(Resource.objects.filter(is_active=True).order_by("name", "id"))
+    return [
+        Need(
+            category=need.category or str(Resource.Kind(need.kind).label),
+            resources=tuple(
+                r.pk for r in resources if r.kind == need.kind and (not need.category or r.category == need.category)
+            ),
+        )
+        for need in needs
+    ]
+
+
+def _performers(type: AppointmentType | None) -> set[UUID] | None:
+    """Who may do this type; None is everybody."""
+    named = set(TypePerformer.objects.filter(type=type).values_list("practitioner_id", flat=True)) if type else set()
+    return named or None
+
+
+def _weekly(people: list[UUID], locations: dict[UUID, Location], first: date, last: date) -> Iterable[Window]:
+    rules = WorkingHours.objects.filter(practitioner__in=people, valid_from__lte=last, location__in=locations)
+    by_weekday: dict[int, list[WorkingHours]] = defaultdict(list)
+    for rule in rules.exclude(valid_until__lt=first):
+        by_weekday[rule.weekday].append(rule)
+    names = {weekday: str(dict(WorkingHours._meta.get_field("weekday").flatchoices)[weekday]) for weekday in by_weekday}
+    for day in _days(first, last):
+        for rule in by_weekday.get(day.weekday(), ()):
+            if rule.valid_from <= day and (rule.valid_until is None or day <= rule.valid_until):
+                words = f"{names[rule.weekday]} {rule.starts:%H:%M}–{rule.ends:%H:%M}"
+                types = frozenset([rule.only_type_id]) if rule.only_type_id else None
+                yield _window(rule, day, locations, words, types)
+
+
+def _extra(people: list[UUID], locations: dict[UUID, Location], first: date, last: date) -> Iterable[Window]:
+    for row in ExtraHours.objects.filter(practitioner__in=people, day__range=(first, last), location__in=locations):
+        words = row.note or _("Extra hours %(from)s–%(until)s") % {
+            "from": f"{row.starts:%H:%M}",
+            "until": f"{row.ends:%H:%M}",
+        }
+        yield _window(row, row.day, locations, words, None)
+
+
+def _window(row, day: date, locations: dict[UUID, Location], words: str, types: frozenset[UUID] | None) -> Window:
+    starts, ends = window(day, row.starts, row.ends, locations[row.location_id].zone)
+    return Window(starts, ends, row.practitioner_id, row.location_id, row.step, words, types)
+
+
+def _leave(blocks: dict[UUID, list[Block]], people: list[UUID], low: datetime, high: datetime) -> None:
+    away = Leave.objects.filter(practitioner__in=people, cancelled_at=None, starts_at__lt=high, ends_at__gt=low)
+    for leave in away:
+        words = leave.note or str(leave.get_kind_display())
+        blocks[leave.practitioner_id].append(Block(leave.starts_at, leave.ends_at, "leave", words))
+
+
+def _bookings(
+    plan: Plan, blocks: dict[UUID, list[Block]], people: list[UUID], low: datetime, high: datetime, ignore: UUID | None
+) -> None:
+    rows = Appointment.objects.live().filter(
+        practitioner__in=people, starts_at__gte=low - timedelta(days=1), starts_at__lt=high, session=None
+    )
+    counted: Counter[tuple[UUID, date]] = Counter()
+    wanted = ("pk", "practitioner_id", "location_id", "starts_at", "busy_from", "busy_until", "state", "number")
+    for pk, who, where, starts_at, busy_from, busy_until, state, number in rows.values_list(*wanted):
+        if pk == ignore:
+            continue
+        words = _("appointment %(number)s") % {"number": number}
+        blocks[who].append(Block(busy_from, busy_until, "held" if state == State.HELD else "booked", words))
+        zone = plan.day_of.get(where)
+        if isinstance(zone, ZoneInfo):
+            counted[who, wall_of(starts_at, zone).date()] += 1
+    plan.booked_per_day = dict(counted)
+
+
+def _claims(low: datetime, high: datetime, ignore: UUID | None) -> dict[UUID, list[Block]]:
+    claims = AppointmentResource.objects.filter(is_live=True, busy_from__lt=high, busy_until__gt=low)
+    taken: dict[UUID, list[Block]] = defaultdict(list)
+    for resource, busy_from, busy_until in claims.exclude(appointment=ignore).values_list(
+        "resource_id", "busy_from", "busy_until"
+    ):
+        taken[resource].append(Block(busy_from, busy_until, "resource", ""))
+    return dict(taken)
+
+
+def _closed(locations: dict[UUID, Location], first: date, last: date) -> dict[UUID, list[Block]]:
+    """Public holidays, and the hours outside of opening hours, by location."""
+    hours: dict[UUID, list[OpeningHours]] = defaultdict(list)
+    for row in OpeningHours.objects.filter(location__in=locations):
+        hours[row.location_id].append(row)
+    closed: dict[UUID, list[Block]] = defaultdict(list)
+    for holiday in Holiday.objects.filter(day__range=(first, last)):
+        for pk, location in locations.items():
+            if holiday.location_id in (None, pk):
+                closed[pk].append(Block(*day_bounds(holiday.day, location.zone), "holiday", holiday.name))
+    for pk, rows in hours.items():
+        closed[pk].extend(_outside(rows, locations[pk].zone, first, last))
+    return dict(closed)
+
+
+def _outside(rows: list[OpeningHours], zone: ZoneInfo, first: date, last: date) -> Iterable[Block]:
+    """The gaps between opening hours."""
+    opened = sorted(
+        window(day, row.opens, row.closes, zone)
+        for day in _days(first - timedelta(days=1), last)
+        for row in rows
+        if row.weekday == day.weekday()
+    )
+    at, until = day_bounds(first - timedelta(days=1), zone)[0], day_bounds(last, zone)[1]
+    for opens, closes in opened:
+        if opens > at:
+            yield Block(at, opens, "closed", _("closed"))
+        at = max(at, closes)
+    if at < until:
+        yield Block(at, until, "closed", _("closed"))
+
+
+def _days(first: date, last: date) -> Iterable[date]:
+    for offset in range((last - first).days + 1):
+        yield first + timedelta(days=offset)
