@@ -434,3 +434,29 @@ class AppointmentChange(TenantModel):
 
     def __str__(self):
         return f"{self.appointment_id}: {self.action}"
+
+
+class CalendarFeed(TenantModel):
+    """A private address under which a calendar program reads somebody's visits. Only a hash of the secret is kept."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE")
+
+    practitioner = TenantForeignKey(Practitioner, null=True, related_name="feeds")
+    patient = TenantForeignKey(Patient, null=True, related_name="feeds")
+    secret_hash = models.CharField(max_length=64, db_collation="C")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_by = TenantForeignKey(Membership, null=True, related_name="+")
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "secret_hash"], name="scheduling_calendarfeed_secret_uniq"),
+            models.CheckConstraint(
+                condition=Q(practitioner__isnull=True, patient__isnull=False)
+                | Q(practitioner__isnull=False, patient__isnull=True),
+                name="scheduling_calendarfeed_whose_chk",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.practitioner_id or self.patient_id}"

@@ -262,7 +262,10 @@ def test_the_table_refuses_an_overlap_nobody_has_checked(clinic, nurse, house, w
     if subject != "patient":
         copy.patient = PatientFactory()
 
-    with pytest.raises(IntegrityError, match=f"{subject if subject != 'resource' else 'resource'}_excl"), transaction.atomic():
+    with (
+        pytest.raises(IntegrityError, match=f"{subject if subject != 'resource' else 'resource'}_excl"),
+        transaction.atomic(),
+    ):
         copy.save(force_insert=True)
         claim = visit.resources.get()
         claim.pk, claim.appointment = uuid.uuid4(), copy
