@@ -6,3 +6,9 @@ class SchedulingConfig(AppConfig):
     name = "clinic.scheduling"
     label = "scheduling"
     verbose_name = _("Appointments")
+
+    def ready(self):
+        """The waiting list hears of every time that becomes free."""
+        from . import services, waiting
+
+        services.call_when_freed(waiting.offer_freed_time)

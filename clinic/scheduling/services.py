@@ -1,7 +1,8 @@
 """Writing the book. One lock order, one check, and the table's own constraints behind both (design/database.md)."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -60,6 +61,23 @@ class MoveRefused(RuleBroken):
     """This may not follow that (states.MOVES)."""
 
     code = "move_refused"
+
+
+_when_freed: list[Callable[[Appointment], object]] = []
+
+
+def call_when_freed(function: Callable[[Appointment], object]) -> None:
+    """Have a function called, in the same transaction, with each appointment whose time somebody else may have now.
+
+    It gets the appointment as it stood before it was moved away. The waiting list registers itself by this.
+    """
+    if function not in _when_freed:
+        _when_freed.append(function)
+
+
+def _tell_freed(freed: Appointment) -> None:
+    for function in _when_freed:
+        function(freed)
 
 
 @dataclass(frozen=True)
@@ -135,7 +153,7 @@ def reschedule(
         raise MoveRefused(
             _("This visit is %(state)s; it can not be moved.") % {"state": appointment.get_state_display()}
         )
-    before = _facts(appointment)
+    before, freed = _facts(appointment), copy(appointment)
     length = appointment.ends_at - appointment.starts_at
     wanted = Wanted(
         patient=appointment.patient,
@@ -172,6 +190,7 @@ def reschedule(
         "appointment_moved", appointment, by=by, reason=reason or overbook_reason,
         changes={name: (before[name], after) for name, after in _facts(appointment).items() if before[name] != after},
     )  # fmt: skip
+    _tell_freed(freed)
     return appointment
 
 
@@ -208,7 +227,10 @@ def move(
         )
     if to in NEEDS_REASON and not reason.strip():
         raise RuleBroken(_("Say why the visit is cancelled."), code="reason_required")
-    return _set_state(appointment, to, by=by, action="moved_on", reason=reason, batch=batch)
+    moved = _set_state(appointment, to, by=by, action="moved_on", reason=reason, batch=batch)
+    if to == State.CANCELLED:
+        _tell_freed(moved)
+    return moved
 
 
 @transaction.atomic
@@ -234,6 +256,15 @@ def expire_holds() -> int:
             _set_state(appointment, State.CANCELLED, by=None, action="expired", reason="")
         gone += 1
     return gone
+
+
+@transaction.atomic
+def release(hold: Appointment, *, by: Membership | None) -> Appointment:
+    """Let go of a held time before it is over. Raises MoveRefused for anything else."""
+    hold = _lock_row(hold, None)
+    if hold.state != State.HELD:
+        raise MoveRefused(_("This time is not held."))
+    return _set_state(hold, State.CANCELLED, by=by, action="released", reason="")
 
 
 # --- Parts -----------------------------------------------------------------------------------------------------------
