@@ -165,14 +165,16 @@ PASSWORD_HASHERS = [
     "accounts.users.hashers.PlainBCrypt",
 ]
 PASSWORD_MIN_LENGTH = ENV.PASSWORD_MIN_LENGTH
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+AUTH_PASSWORD_VALIDATORS = [  # asked through accounts.users.passwords
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": PASSWORD_MIN_LENGTH},
     },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "accounts.users.passwords.NotPersonal", "OPTIONS": {"user_attributes": ("username", "email", "name")}},
+    {"NAME": "accounts.users.passwords.NotOurNames"},
+    {"NAME": "accounts.users.passwords.NotBreached"},
 ]
+PASSWORD_RESET_TIMEOUT = 60 * 60  # seconds a link to set a password works (security.md AU-31)
 LOGIN_URL = "users:sign_in"
 LOGIN_REDIRECT_URL = "home:today"
 LOGIN_REDIRECT_PATH = "/"
@@ -322,12 +324,18 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5}
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5, "socket_connect_timeout": 1}
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "seal the log of reads": {"task": "tenancy.audit.tasks.seal_reads", "schedule": 60.0},
     "anchor the audit trail": {"task": "tenancy.audit.tasks.write_anchors", "schedule": 3600.0},
+    # A round that nobody took before the next is due would only be one more.
+    "send mail": {
+        "task": "accounts.notifications.tasks.deliver_everywhere",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
 }
 RATELIMIT_USE_CACHE = "default"
 RATELIMIT_FAIL_OPEN = False

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib.auth import password_validation
-from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -17,6 +16,7 @@ from tenancy.tenants.models import Tenant
 from tenancy.tenants.numbering import next_number
 
 from .models import HeldRole, Membership, Role, User, Workplace, identity_key
+from .passwords import find_problems
 
 
 @transaction.atomic
@@ -29,26 +29,31 @@ def create_user(*, email: str, name: str, password: str | None, username: str = 
     """
     user = User(email=email.strip(), name=name.strip(), username=(username or email).strip(), **fields)
     user.email_key, user.username_key = identity_key(user.email), identity_key(user.username)
-    if User.objects.filter(email_key=user.email_key).exists():
-        raise RuleBroken(_("Somebody with this e-mail address exists already."))
-    if User.objects.filter(username_key=user.username_key).exists():
-        raise RuleBroken(_("Somebody with this user name exists already."))
+    if _is_known(user.email_key):
+        raise Taken(_("Somebody with this e-mail address exists already."), field="email")
+    if _is_known(user.username_key):
+        raise Taken(_("Somebody with this user name exists already."), field="username")
     if password is None:
         user.set_unusable_password()
     else:
-        _check_password(password, user)
+        if problems := find_problems(password, user):
+            raise RuleBroken(" ".join(problems))
         user.set_password(password)
     user.save(force_insert=True)
     return user
 
 
-def _check_password(password: str, user: User) -> None:
-    if len(password) > 256:
-        raise RuleBroken(_("This password is longer than 256 characters."))
-    try:
-        password_validation.validate_password(password, user)
-    except ValidationError as error:
-        raise RuleBroken(" ".join(error.messages)) from None
+class Taken(RuleBroken):
+    """A person needs an address or user name of their own. `field` says which of the two is taken."""
+
+    def __init__(self, sentence: str, *, field: str):
+        super().__init__(sentence)
+        self.field = field
+
+
+def _is_known(key: str) -> bool:
+    """Whether a key is anybody's address or user name: both sign in, so no name may be another person's address."""
+    return User.objects.filter(Q(email_key=key) | Q(username_key=key)).exists()
 
 
 @transaction.atomic
