@@ -213,8 +213,12 @@ class Membership(TenantModel):
 
     def hold(self, roles: Iterable[Role], rights: Rights) -> None:
         """Take roles and rights that were read together with the member, instead of asking for them."""
-        self.__dict__["roles"] = _in_precedence(roles)
+        self.hold_roles(roles)
         self.__dict__["rights"] = rights
+
+    def hold_roles(self, roles: Iterable[Role]) -> None:
+        """Take roles that were read for many members at once."""
+        self.__dict__["roles"] = _in_precedence(roles)
 
     @cached_property
     def permissions(self) -> frozenset[str]:
