@@ -48,6 +48,9 @@ class Delivery(TenantModel):
     due_on = models.DateField(_("summary of"), null=True)
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(_("tries"), default=0)
+    interruptions = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text=_("tries in a row that never came to an end: the worker died")
+    )
     next_try_at = models.DateTimeField(_("next try"), default=timezone.now)
     last_error = models.CharField(_("last answer"), max_length=200, blank=True)
     created_at = models.DateTimeField(_("since"), default=timezone.now, editable=False)
@@ -159,6 +162,7 @@ class Preference(TenantModel):
         MAIL = "mail", _("E-mail")
 
     class Mode(models.TextChoices):
+        USUAL = "usual", _("As recommended")
         NOW = "now", _("At once")
         DIGEST = "digest", _("In the daily summary")
         OFF = "off", _("Not at all")
