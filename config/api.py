@@ -15,4 +15,4 @@ ROOMS = [
 ]
 
 cookie_flavour = [path("", include("accounts.users.urls_api")), *ROOMS]
-token_flavour = [*ROOMS]
+token_flavour = [path("", include("accounts.users.urls_api_token")), *ROOMS]

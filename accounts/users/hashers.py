@@ -4,6 +4,8 @@ import unicodedata
 
 from django.contrib.auth.hashers import BCryptPasswordHasher, BCryptSHA256PasswordHasher
 
+from .hashing import run_quietly
+
 
 def normalised(password: str) -> str:
     """One spelling for what one person types on two keyboards: NFKC, as NIST SP 800-63B-4 asks for (AU-10)."""
@@ -16,13 +18,16 @@ class BCryptSHA256(BCryptSHA256PasswordHasher):
     rounds = 12
 
     def encode(self, password, salt):
-        return super().encode(normalised(password), salt)
+        return run_quietly(super().encode, normalised(password), salt)
 
 
 class PlainBCrypt(BCryptPasswordHasher):
     """Hashes as MediSecure stored them. bcrypt 5 raises above 72 bytes; that is a wrong password, not an error."""
 
     rounds = 12
+
+    def encode(self, password, salt):
+        return run_quietly(super().encode, password, salt)
 
     def verify(self, password, encoded):
         try:

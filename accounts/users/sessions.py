@@ -18,7 +18,7 @@ from tenancy.tenants.models import Tenant
 
 from . import limits, selectors
 from .models import Membership, Session, User, identity_key
-from .tokens import TokenRefused, read_token, refresh_seconds
+from .tokens import SessionOver, TokenRefused, read_token, refresh_seconds
 
 log = structlog.get_logger(__name__)
 TOUCH_EVERY = timedelta(minutes=1)
@@ -161,12 +161,14 @@ def refresh_session(refresh_token: str) -> Session | None:
     The token just spent may come once more within ten seconds (two tabs) and
     gets the same successor. None means another spent token was used: its whole
     session is revoked (decision X3), and that has to be committed, so it is no
-    exception. Raises TokenRefused where the token names no live session.
+    exception. Raises SessionOver where the token's session has ended.
     """
     claims = read_token(refresh_token, kind="refresh")
     session = Session.objects.select_for_update(of=("self",)).filter(pk=claims.session_id).first()
     live = selectors.get_live_session(claims.session_id) if session else None
-    if live is None or live.membership.user_id != claims.user_id:
+    if live is None:
+        raise SessionOver
+    if live.membership.user_id != claims.user_id:
         raise TokenRefused
     now = timezone.now()
     if claims.jti == live.previous_jti and live.rotated_at and now - live.rotated_at <= SAME_SUCCESSOR_FOR:
