@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from django.contrib.auth.hashers import make_password
@@ -16,12 +16,12 @@ from tenancy.doors.limits import Usage
 from tenancy.tenants.context import get_current_tenant_id, tenant_context
 from tenancy.tenants.models import Tenant
 
-from . import limits, selectors
+from . import limits, platform, selectors
 from .models import Membership, Session, User, identity_key
 from .tokens import SessionOver, TokenRefused, read_token, refresh_seconds
 
 log = structlog.get_logger(__name__)
-TOUCH_EVERY = timedelta(minutes=1)
+TOUCH_EVERY = timedelta(seconds=30)
 SAME_SUCCESSOR_FOR = timedelta(seconds=10)
 MOST_CLINICS_TOLD = 10
 
@@ -99,26 +99,40 @@ def _refuse_when_locked(usage: Usage) -> None:
     raise SignInRefused(sentence, status=429, code="too_many_attempts", retry_after=usage.retry_after)
 
 
-def open_session(user: User, tenant: Tenant, *, kind: str, device: Device, second_factor: str = "") -> Session:
+def open_session(
+    user: User,
+    tenant: Tenant,
+    *,
+    kind: str,
+    device: Device,
+    second_factor: str = "",
+    until: datetime | None = None,
+    visiting: bool = False,
+) -> Session:
     """Let a person into a clinic: a session row and an audit line. Runs inside the clinic's `tenant_context`.
 
     A browser's session ends after the clinic's `session_hours`, a program's
-    with its refresh token (decision X2). `second_factor` is one of Session.Factor.
+    with its refresh token (decision X2), both no later than `until` and than the
+    membership. `second_factor` is one of Session.Factor. A platform administrator
+    comes in by `platform.begin_visit` only, which is `visiting`.
 
     Raises SignInRefused (the same sentence as for a wrong password) when they
     are no active member there: whether a clinic knows somebody is nobody's business.
     """
     member = selectors.get_member(user)
-    if member is None:
+    if member is None or member.is_platform != visiting:
         raise SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
     lifetime = refresh_seconds() if kind == Session.Kind.TOKEN else tenant.session_hours * 3600
+    ends = [timezone.now() + timedelta(seconds=lifetime), until, member.ends_at]
+    if visiting:  # one clinic at a time: whatever this person had open anywhere is over
+        User.objects.filter(pk=user.pk).update(signed_out_before=timezone.now())
     session = Session.objects.create(
         membership=member,
         kind=kind,
         second_factor=second_factor,
         device=device.name[:300],
         address=device.address[:64],
-        expires_at=timezone.now() + timedelta(seconds=lifetime),
+        expires_at=min(end for end in ends if end),
         refresh_jti=uuid.uuid4() if kind == Session.Kind.TOKEN else None,
     )
     audit.record(
@@ -147,11 +161,11 @@ def record_failed_sign_in(
         log.warning("sign_in_refused", code=refused.code)
 
 
-def replace_page_session(tenant_id: str, session_id: str) -> None:
+def replace_page_session(tenant_id: str, session_id: str, *, reason_code: str = "signed_in_again") -> None:
     """End what a browser had open before it signs in again; a copied cookie must not live on in the new session."""
     with tenant_context(tenant_id):
-        if before := selectors.get_live_session(session_id):
-            revoke_session(before, reason_code="signed_in_again")
+        if before := selectors.get_page_session(session_id):
+            revoke_session(before, reason_code=reason_code)
 
 
 def refresh_session(refresh_token: str) -> Session | None:
@@ -197,6 +211,8 @@ def revoke_session(session: Session, *, by: Membership | None = None, reason_cod
     ended = Session.objects.filter(pk=session.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
     if ended:
         audit.record("signed_out", session, by=by or session.membership, reason_code=reason_code)
+        if session.membership.is_platform:
+            platform.end_visit(session.membership)
 
 
 @transaction.atomic
@@ -223,11 +239,29 @@ def confirm_second_factor(session: Session, factor: str) -> None:
     Session.objects.filter(pk=session.pk).update(second_factor=factor)
 
 
-def touch_session(session: Session) -> None:
-    """Remember when a session was last seen, at most once a minute."""
+def touch_session(session: Session, *, at_once: bool = False) -> None:
+    """Remember when a session was last seen, at most twice a minute unless `at_once`.
+
+    The page is told what is left by this very moment, so its warning is never late.
+    """
     now = timezone.now()
-    if now - session.last_seen_at > TOUCH_EVERY:
+    if at_once or now - session.last_seen_at > TOUCH_EVERY:
         Session.objects.filter(pk=session.pk).update(last_seen_at=now)
+        session.last_seen_at = now
+
+
+def times_left(session: Session) -> dict[str, int]:
+    """Seconds until a browser's session falls asleep (`idle`) and until it is over (`absolute`); `opened` names it.
+
+    `opened` is the second it was opened in: tabs tell one sign-in from the next by it, without knowing whose it is.
+    """
+    now = timezone.now()
+    idle = session.last_seen_at + timedelta(minutes=session.tenant.idle_minutes) - now
+    return {
+        "idle": max(0, int(idle.total_seconds())),
+        "absolute": max(0, int((session.expires_at - now).total_seconds())),
+        "opened": int(session.created_at.timestamp()),
+    }
 
 
 def remember_language(user: User, language: str) -> None:

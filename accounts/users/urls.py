@@ -5,6 +5,9 @@ from . import pages
 app_name = "users"
 urlpatterns = [
     path("sign-in/", pages.sign_in, name="sign_in"),
+    path("clinics/enter/", pages.choose_clinic, name="choose_clinic"),
+    path("clinics/leave/", pages.leave_clinic, name="leave_clinic"),
+    path("keep-alive/", pages.keep_alive, name="keep_alive"),
     path("sign-out/", pages.sign_out, name="sign_out"),
     path("language/", pages.set_language, name="set_language"),
 ]
