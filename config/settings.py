@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from psycopg.conninfo import conninfo_to_dict
@@ -57,7 +58,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_otp",
-    "django_otp.plugins.otp_totp",
+    "django_otp_webauthn",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -90,6 +91,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.users.middleware.MemberMiddleware",
+    "accounts.drafts.middleware.DraftMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -179,6 +181,7 @@ LOGIN_URL = "users:sign_in"
 LOGIN_REDIRECT_URL = "home:today"
 LOGIN_REDIRECT_PATH = "/"
 ENROLMENT_URL = "second_factor:enrol"  # where a member is led who is late with a second factor
+SESSION_ENGINE = "accounts.users.session_store"  # keys are hashed at rest
 SESSION_COOKIE_SECURE = SERVED_OVER_HTTPS
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = True
@@ -204,7 +207,11 @@ SIMPLE_JWT = {
     "UPDATE_LAST_LOGIN": False,
 }
 OTP_TOTP_ISSUER = "Carewright"
-OTP_ADMIN_HIDE_SENSITIVE_DATA = True  # a seed read in the admin is a second factor stolen
+# Passkeys belong to this domain. Browsers refuse them elsewhere, and so does accounts.second_factor.passkeys, which
+# takes the origins from the request. Only as a second factor: the library's own pages are not routed.
+OTP_WEBAUTHN_RP_NAME = "Carewright"
+OTP_WEBAUTHN_RP_ID = BASE_DOMAIN or urlsplit(PUBLIC_URL).hostname
+OTP_WEBAUTHN_ALLOW_PASSWORDLESS_LOGIN = False
 
 # --- The API ---------------------------------------------------------------------------------------------------------
 
@@ -328,8 +335,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout":
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
+    "remove old drafts": {"task": "accounts.drafts.tasks.purge_drafts", "schedule": 86_400.0},
     "seal the log of reads": {"task": "tenancy.audit.tasks.seal_reads", "schedule": 60.0},
     "anchor the audit trail": {"task": "tenancy.audit.tasks.write_anchors", "schedule": 3600.0},
+    "clear expired sessions": {"task": "accounts.users.tasks.clear_expired_sessions", "schedule": crontab("17", "3")},
     # A round that nobody took before the next is due would only be one more.
     "send mail": {
         "task": "accounts.notifications.tasks.deliver_everywhere",
@@ -340,6 +349,7 @@ CELERY_BEAT_SCHEDULE = {
 RATELIMIT_USE_CACHE = "default"
 RATELIMIT_FAIL_OPEN = False
 SILENCED_SYSTEM_CHECKS = [
+    "otp_webauthn.E030",  # OTP_WEBAUTHN_ALLOWED_ORIGINS is not asked, see OTP_WEBAUTHN_RP_ID
     "django_ratelimit.W001",  # its list of known caches predates Django's own Redis cache
     "security.W008",  # the proxy in front redirects to https
 ]

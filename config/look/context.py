@@ -9,6 +9,7 @@ from django.utils.translation import get_language_bidi
 from django.utils.translation import gettext_lazy as _
 
 from accounts.permissions import Permission
+from accounts.users.sessions import times_left
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,32 @@ class Frame:
     @property
     def sign_out_url(self):
         return _address("users:sign_out")
+
+    @property
+    def sign_in_url(self):
+        return _address("users:sign_in")
+
+    @property
+    def keep_alive_url(self):
+        return _address("users:keep_alive")
+
+    @property
+    def session_times(self):
+        """How long the session of this browser lasts (sessions.times_left), for session.js; None for strangers."""
+        session = getattr(self.request, "sign_in", None)
+        return times_left(session) if self.member and session and session.kind == session.Kind.PAGE else None
+
+    @property
+    def visit(self):
+        """A platform administrator works here: until when, why, and how to leave. None for members of the clinic."""
+        session = getattr(self.request, "sign_in", None)
+        if not self.member or not session or not self.member.is_platform:
+            return None
+        return {
+            "until": session.expires_at,
+            "reason": self.request.session.get("visit_reason", ""),
+            "leave_url": _address("users:leave_clinic"),
+        }
 
     @property
     def account_url(self):
