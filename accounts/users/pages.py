@@ -3,6 +3,7 @@
 import time
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import logout
 from django.http import Http404, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -12,15 +13,17 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.guards import public
+from accounts.guards import public, requires
+from accounts.permissions import Permission
 from tenancy.doors.refusals import LimiterUnavailable
 from tenancy.rules import RuleBroken
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.selectors import find_tenant
 
-from . import platform, selectors, sessions
+from . import platform, proof, selectors, sessions
+from .devices import describe_device
 from .entering import (
     complete_sign_in,
     device_of,
@@ -50,7 +53,7 @@ def sign_in(request):
     tenant, wanted = request.POST.get("clinic", ""), request.POST.get("next", "")
     code = request.POST.get("otp_code", "")[:16]
     try:
-        user = sessions.check_password(given["username"], given["password"], device=device, otp_code=code)
+        user = proof.check_password(given["username"], given["password"], device=device, otp_code=code)
         factor = sessions.factor_used(user)
         return complete_sign_in(request, user, second_factor=factor, tenant=tenant, wanted=wanted)
     except sessions.SignInRefused as refused:
@@ -61,7 +64,7 @@ def sign_in(request):
         here = find_tenant(host=request.get_host())
         sessions.record_failed_sign_in(given["username"], refused=refused, device=device, tenant=here)
         form.add_error(None, refused.sentence)
-        response = _show(request, form, status=429 if refused.status == 429 else 200)
+        response = _show(request, form, status=refused.status if refused.retry_after else 200)
         if refused.retry_after:
             response["Retry-After"] = str(refused.retry_after)
         return response
@@ -181,12 +184,71 @@ def keep_alive(request):
     return JsonResponse(times_left(request.sign_in))
 
 
+@requires(Permission.OWN_PROFILE, while_enrolling=True)
+@require_safe
+def sign_ins(request):
+    """Where am I signed in? In this clinic; what ended in the last 30 days stands below."""
+    live, ended = selectors.list_sign_ins(request.member)
+    context = {
+        "live": [_sign_in_row(session, request.sign_in) for session in live],
+        "ended": [_sign_in_row(session, request.sign_in) for session in ended],
+        "has_other_clinics": bool(request.other_clinics),
+    }
+    return render(request, "users/sign_ins.html", context)
+
+
+def _sign_in_row(session, here):
+    everywhere = session.membership.user.signed_out_before
+    signed_out = session.revoked_at or (everywhere if everywhere and session.valid_from < everywhere else None)
+    return {
+        "session": session,
+        "device": describe_device(session.device),
+        "is_here": session.pk == here.pk,
+        "signed_out_at": signed_out,
+    }
+
+
+@requires(Permission.OWN_PROFILE, while_enrolling=True)
+@require_POST
+def end_sign_in(request, session_id):
+    """End one of one's own sessions, on whatever device it is."""
+    session = selectors.get_sign_in(session_id, member=request.member)
+    sessions.revoke_session(session, by=request.member, reason_code="ended_by_owner")
+    if session.pk == request.sign_in.pk:
+        return _gone(request)
+    device = describe_device(session.device)
+    messages.success(request, _("%(device)s is signed out. That holds from its next step on.") % {"device": device})
+    return redirect("users:sign_ins")
+
+
+@requires(Permission.OWN_PROFILE, while_enrolling=True)
+@require_POST
+def end_other_sign_ins(request):
+    """End all of one's other sessions in this clinic."""
+    sessions.end_other_sessions(request.sign_in, by=request.member)
+    messages.success(request, _("You are signed out everywhere but here."))
+    return redirect("users:sign_ins")
+
+
+@requires(Permission.OWN_PROFILE, while_enrolling=True)
+@require_POST
+def end_all_sign_ins(request):
+    """Sign out everywhere, this browser and other clinics included: for a lost phone, or a password somebody saw."""
+    sessions.revoke_session(request.sign_in, by=request.member)
+    sessions.sign_out_everywhere(request.member.user, by=request.member, reason_code="ended_by_owner")
+    return _gone(request)
+
+
 @public("Ends the caller's own session; without one there is nothing to end.")
 @require_POST
 def sign_out(request):
     """End this session on the server, and ask the browser to forget what it has stored."""
     if request.sign_in:
         sessions.revoke_session(request.sign_in, by=request.member)
+    return _gone(request)
+
+
+def _gone(request):
     logout(request)
     response = redirect("users:sign_in")
     response["Clear-Site-Data"] = '"storage"'

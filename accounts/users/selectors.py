@@ -1,8 +1,10 @@
 """Finding people and memberships."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from tenancy.tenants.models import Tenant
@@ -39,6 +41,26 @@ def get_live_session(session_id: UUID | str) -> Session | None:
         .select_related("membership__user", "tenant")
         .filter(pk=session_id, membership__in=Membership.objects.active(), tenant__is_active=True)
         .first()
+    )
+
+
+ENDED_SHOWN_FOR = timedelta(days=30)
+MOST_ENDED_SHOWN = 50
+
+
+def list_sign_ins(member: Membership) -> tuple[list[Session], list[Session]]:
+    """Where a member is signed in to this clinic, and what ended in the last 30 days; last seen first."""
+    now = timezone.now()
+    mine = Session.objects.filter(membership=member).select_related("membership__user").order_by("-last_seen_at", "pk")
+    live = list(mine.filter(pk__in=Session.objects.live(now).filter(membership=member).values("pk")))
+    ended = mine.filter(last_seen_at__gt=now - ENDED_SHOWN_FOR).exclude(pk__in=[session.pk for session in live])
+    return live, list(ended[:MOST_ENDED_SHOWN])
+
+
+def get_sign_in(session_id: UUID | str, *, member: Membership) -> Session:
+    """One of a member's own sessions, ended or not. Raises Http404 for anybody else's."""
+    return get_object_or_404(
+        Session.objects.filter(membership=member).select_related("membership__user"), pk=session_id
     )
 
 

@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django_otp import match_token, user_has_device
 
+from accounts.notifications.services import notify
 from tenancy.audit import services as audit
-from tenancy.doors.limits import Usage
 from tenancy.tenants.context import get_current_tenant_id, tenant_context
 from tenancy.tenants.models import Tenant
 
-from . import limits, platform, selectors
-from .models import Membership, Session, User, identity_key
+from . import limits, notices, platform, selectors
+from .models import Membership, Session, User
 from .tokens import SessionOver, TokenRefused, read_token, refresh_seconds
 
 log = structlog.get_logger(__name__)
@@ -42,61 +40,9 @@ class Device:
     address: str = ""
 
 
-def check_password(identifier: str, password: str, *, device: Device, otp_code: str = "") -> User:
-    """The person these credentials belong to.
-
-    Every try is counted before any hash is computed, and a right one clears
-    the count: 5 failures in 15 minutes a person, by whichever of their names,
-    also when many tries come at once; and a wider limit for each network
-    address. Unknown, wrong and inactive give the same sentence in the same
-    time. Raises SignInRefused: 401, 429, or 400 with `two_factor_required` /
-    `invalid_totp` (decision C1, M2, M19).
-    """
-    user = selectors.find_user(identifier)
-    key = str(user.pk) if user else identity_key(identifier)[:300]
-    _refuse_when_locked(limits.SIGN_IN_ADDRESS.peek(device.address))
-    _refuse_when_locked(limits.SIGN_IN_PERSON.hit(key))
-    if not _password_matches(user, password):
-        limits.SIGN_IN_ADDRESS.hit(device.address)
-        raise SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
-    assert user is not None
-    _check_second_factor(user, otp_code, device)
-    limits.SIGN_IN_PERSON.reset(key)
-    return user
-
-
-def _password_matches(user: User | None, password: str) -> bool:
-    if not password or len(password) > 256:
-        password = "\x00"  # noqa: S105  (nobody has it)
-    if user is None or not user.has_usable_password():
-        make_password(password)  # as much work as for somebody who exists
-        return False
-    return user.check_password(password) and user.is_active
-
-
-def _check_second_factor(user: User, otp_code: str, device: Device) -> None:
-    if not user_has_device(user):
-        return
-    if not otp_code:
-        raise SignInRefused(_("Two-factor required"), status=400, code="two_factor_required")
-    matched = match_token(user, otp_code.strip()[:16])
-    if matched is None:
-        limits.SIGN_IN_ADDRESS.hit(device.address)
-        raise SignInRefused(_("Invalid two-factor code"), status=400, code="invalid_totp")
-    user.otp_device = matched
-
-
 def factor_used(user: User) -> str:
     """How the person proved themselves beside the password in this sign-in: a Session.Factor."""
     return getattr(getattr(user, "otp_device", None), "factor", "")
-
-
-def _refuse_when_locked(usage: Usage) -> None:
-    if usage.allowed:
-        return
-    minutes = max(1, -(-usage.retry_after // 60))
-    sentence = _("Too many failed attempts. Please try again in %(minutes)d minute(s).") % {"minutes": minutes}
-    raise SignInRefused(sentence, status=429, code="too_many_attempts", retry_after=usage.retry_after)
 
 
 def open_session(
@@ -138,6 +84,8 @@ def open_session(
     audit.record(
         "signed_in", session, by=member, details={"kind": kind, "clinic": tenant.slug, "second_factor": second_factor}
     )
+    if second_factor == Session.Factor.RECOVERY and until is None:
+        notify(notices.RECOVERY_CODE_USED, [member], url="/account/security/")
     return session
 
 
@@ -149,6 +97,8 @@ def record_failed_sign_in(
     What was typed stays out: it may be a password. A lock is noted once in its
     time for a network address, so that nobody can fill a clinic's chain.
     """
+    if refused.status == 503:
+        return  # nobody was refused for what they are
     if refused.status == 429 and not limits.LOCK_NOTED.hit(device.address).allowed:
         return
     known = selectors.find_user(identifier)
@@ -157,8 +107,17 @@ def record_failed_sign_in(
         with tenant_context(clinic.id):
             member = selectors.get_member(known) if known else None
             audit.record("sign_in_refused", member, by=member, reason_code=refused.code)
+            if member and refused.code == "invalid_totp" and clinic == clinics[0]:
+                _warn_of_wrong_codes(member)
     if not clinics:
         log.warning("sign_in_refused", code=refused.code)
+
+
+def _warn_of_wrong_codes(member: Membership) -> None:
+    """At the third wrong code within 15 minutes: whoever it is knows the password."""
+    usage = limits.WRONG_CODES_TOLD.hit(str(member.user_id))
+    if usage.counted and usage.allowed and usage.remaining == 0:
+        notify(notices.WRONG_CODES, [member], params={"count": str(usage.limit)})
 
 
 def replace_page_session(tenant_id: str, session_id: str, *, reason_code: str = "signed_in_again") -> None:
@@ -213,6 +172,16 @@ def revoke_session(session: Session, *, by: Membership | None = None, reason_cod
         audit.record("signed_out", session, by=by or session.membership, reason_code=reason_code)
         if session.membership.is_platform:
             platform.end_visit(session.membership)
+
+
+@transaction.atomic
+def end_other_sessions(session: Session, *, by: Membership) -> int:
+    """End a member's other sessions in this clinic, browsers and programs; how many there were."""
+    live = Session.objects.live(timezone.now()).filter(membership=session.membership).exclude(pk=session.pk)
+    others = list(live.select_related("membership__user"))
+    for other in others:
+        revoke_session(other, by=by, reason_code="ended_by_owner")
+    return len(others)
 
 
 @transaction.atomic
