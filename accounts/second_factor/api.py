@@ -14,7 +14,7 @@ from tenancy.rules import NotAllowed
 from . import selectors, services
 from .serializers import (
     CodeSerializer,
-    DetailSerializer,
+    DoneSerializer,
     EnabledSerializer,
     ProofSerializer,
     ProvisionSerializer,
@@ -77,7 +77,7 @@ class TotpViewSet(ViewSet):
 
     @extend_schema(
         request=ProofSerializer,
-        responses={200: DetailSerializer},
+        responses={200: DoneSerializer},
         examples=[OpenApiExample("With a current code", value={"code": "492039"}, request_only=True)],
         summary="Erase the authenticator; cookie callers send X-CSRF-Token",
     )
@@ -109,7 +109,7 @@ class ResetViewSet(ViewSet):
 
     @extend_schema(
         request=ResetSerializer,
-        responses={200: DetailSerializer},
+        responses={200: DoneSerializer},
         examples=[OpenApiExample("Lost", value={"reason": "Lost the telephone; seen in person."}, request_only=True)],
         summary="Take every second factor from a member, who sets up a new one at the next sign-in",
     )

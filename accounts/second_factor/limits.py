@@ -3,4 +3,3 @@
 from tenancy.doors.limits import Limit
 
 PASSWORD_AGAIN = Limit("password-again", "5/15m", fail="closed")
-WRONG_CODES_TOLD = Limit("wrong-codes-told", "3/15m", fail="open")

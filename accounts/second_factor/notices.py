@@ -63,26 +63,3 @@ RECOVERY_CODES_RENEWED = register(
         mutable=False,
     )
 )
-RECOVERY_CODE_USED = register(
-    Kind(
-        "recovery_code_used",
-        "security",
-        title=_("Somebody signed in with one of your recovery codes"),
-        body=_("There are %(left)s codes left. If it was not you, change your password and tell your administrator."),
-        priority="high",
-        mutable=False,
-    )
-)
-WRONG_CODES = register(
-    Kind(
-        "wrong_second_factors",
-        "security",
-        title=_("Wrong codes were entered for your account"),
-        body=_(
-            "Somebody knows your password and entered %(count)s wrong codes of your second factor."
-            " If it was not you, change your password now."
-        ),
-        priority="high",
-        mutable=False,
-    )
-)

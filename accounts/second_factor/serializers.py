@@ -36,7 +36,7 @@ class RecoveryCodesSerializer(serializers.Serializer):
     recovery_codes = serializers.ListField(child=serializers.CharField(), help_text="Ten, shown this once.")
 
 
-class DetailSerializer(serializers.Serializer):
+class DoneSerializer(serializers.Serializer):
     detail = serializers.CharField()
 
 

@@ -122,21 +122,6 @@ def prove_again(session: Session, *, password: str = "", code: str = "", is_rece
         raise ProofNeeded
 
 
-@transaction.atomic
-def tell_of_wrong_code(member: Membership) -> None:
-    """Warn a person, at the third wrong code within 15 minutes, that somebody knows their password. In their clinic."""
-    usage = limits.WRONG_CODES_TOLD.hit(str(member.user_id))
-    if usage.counted and usage.allowed and usage.remaining == 0:
-        notify(notices.WRONG_CODES, [member], params={"count": str(usage.limit)})
-
-
-@transaction.atomic
-def tell_of_used_recovery_code(member: Membership) -> None:
-    """Warn a person that one of their recovery codes let somebody in. In the clinic it opened."""
-    left = selectors.count_recovery_codes(member.user)
-    notify(notices.RECOVERY_CODE_USED, [member], params={"left": str(left)}, url="/account/security/")
-
-
 # --- The authenticator -----------------------------------------------------------------------------------------------
 
 

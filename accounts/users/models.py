@@ -83,7 +83,7 @@ class User(AbstractBaseUser):
 
     objects = UserManager()
 
-    otp_device: Any  # which second factor was used just now; set by sessions.check_password, read by the sign-in page
+    otp_device: Any  # which second factor was used just now; set by proof.py, read by the sign-in page
 
     USERNAME_FIELD = "username_key"
     EMAIL_FIELD = "email"
@@ -371,8 +371,10 @@ class SessionQuerySet(TenantQuerySet):
         awake = models.Q(last_seen_at__gt=now - models.F("tenant__idle_minutes") * timedelta(minutes=1))
         everywhere = models.F("membership__user__signed_out_before")
         stays = models.Q(membership__user__signed_out_before__isnull=True) | models.Q(valid_from__gte=everywhere)
+        # Begun with the password alone, while a second factor was being set up elsewhere: proves too little now.
+        proved = models.Q(membership__user__has_second_factor=False) | ~models.Q(second_factor="")
         return self.filter(
-            ~models.Q(kind=Session.Kind.PAGE) | awake, stays, revoked_at__isnull=True, expires_at__gt=now
+            ~models.Q(kind=Session.Kind.PAGE) | awake, stays, proved, revoked_at__isnull=True, expires_at__gt=now
         )
 
 

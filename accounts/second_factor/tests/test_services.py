@@ -429,16 +429,6 @@ def test_wrong_passwords_are_counted_here_too(clinic, nurse):
     assert refused(services.disable_authenticator, session=session, password=PASSWORD) == "too_many_attempts"
 
 
-def test_the_third_wrong_code_is_told(clinic, nurse):
-    for _try in range(2):
-        services.tell_of_wrong_code(nurse)
-    assert told(nurse) == []
-
-    for _try in range(5):
-        services.tell_of_wrong_code(nurse)
-    assert told(nurse) == ["wrong_second_factors"]
-
-
 # --- Losing it -------------------------------------------------------------------------------------------------------
 
 
