@@ -170,7 +170,7 @@ def _sign_in(request, given, identifier):
             member.tenant = tenant
             member.permissions  # noqa: B018  (read while the clinic is open; the answer needs them)
     except sessions.SignInRefused as refused:
-        if refused.status != status.HTTP_503_SERVICE_UNAVAILABLE:  # nobody was refused for what they are
+        if refused.status != status.HTTP_503_SERVICE_UNAVAILABLE:
             tenant = _named_tenant(request, given)
             sessions.record_failed_sign_in(identifier, refused=refused, device=device, tenant=tenant)
         raise SignInFailed(refused) from None

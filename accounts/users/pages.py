@@ -70,7 +70,9 @@ def sign_in(request):
         return response
     except LimiterUnavailable:
         form.add_error(None, _("Signing in is not possible right now. Please try again in a minute."))
-        return _show(request, form, status=503)
+        response = _show(request, form, status=503)
+        response["Retry-After"] = "60"
+        return response
 
 
 def _show(request, form, *, status=200):

@@ -70,7 +70,7 @@ def prove_second_factor(user: User, code: str, *, device: Device) -> None:
     by_address = count_try(limits.SIGN_IN_ADDRESS, device.address)
     with _given_back(limits.SIGN_IN_ADDRESS, device.address, by_address):
         count_try(limits.SECOND_FACTOR_PERSON, str(user.pk))
-        matched = match_token(user, code.strip()[:16])
+        matched = match_token(user, "".join(code.split())[:32])
         if matched is None:
             raise SignInRefused(_("Invalid two-factor code"), status=400, code="invalid_totp")
     limits.SIGN_IN_ADDRESS.give_back(device.address, by_address)
@@ -89,9 +89,8 @@ def count_try(limit: SlidingLimit, key: str) -> Usage:
 def forget_failed_sign_ins(user: User) -> None:
     """Start the person's counts afresh: after the right password, and when a new one was set by a link (AU-08)."""
     limits.SIGN_IN_PERSON.reset(str(user.pk))
-    if user.failed_sign_ins:
-        user.failed_sign_ins = 0
-        User.objects.filter(pk=user.pk).update(failed_sign_ins=0)
+    user.failed_sign_ins = 0
+    User.objects.filter(pk=user.pk, failed_sign_ins__gt=0).update(failed_sign_ins=0)
 
 
 @contextmanager
