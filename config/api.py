@@ -11,6 +11,7 @@ from . import openapi  # noqa: F401  (registers the credentials with drf-spectac
 
 ROOMS = [
     path("", include("accounts.second_factor.urls_api")),
+    path("", include("accounts.notifications.urls_api")),
     path("", include("tenancy.audit.urls_api")),
     path("", include("clinic.patients.urls_api")),
 ]

@@ -357,7 +357,7 @@ SILENCED_SYSTEM_CHECKS = [
 _mail = urlsplit(ENV.EMAIL_URL)
 EMAIL_BACKEND = {
     "console": "django.core.mail.backends.console.EmailBackend",
-    "file": "django.core.mail.backends.filebased.EmailBackend",
+    "file": "accounts.notifications.mailbox.MailboxBackend",
     "memory": "django.core.mail.backends.locmem.EmailBackend",
 }.get(_mail.scheme, "django.core.mail.backends.smtp.EmailBackend")
 EMAIL_HOST, EMAIL_PORT = _mail.hostname or "localhost", _mail.port or 25

@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("accounts.users.urls")),
     path("drafts/", include("accounts.drafts.urls")),
     path("", include("accounts.second_factor.urls")),
+    path("", include("accounts.notifications.urls")),
     path("patients/", include("clinic.patients.urls")),
     path("look/", include("config.look.urls")),
     path("admin/", admin.site.urls),

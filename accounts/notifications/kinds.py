@@ -82,11 +82,13 @@ class MailKind:
     `delivery.language`, each time the mail is tried; so a link with a token is
     made when it is sent and stored nowhere. It reads `delivery.about_id`,
     `delivery.address` and `delivery.params`. None means that the mail has become
-    pointless (the invitation was taken back) and is dropped.
+    pointless (the invitation was taken back) and is dropped. `label` names the
+    occasion for administrators who look at mails that failed.
     """
 
     code: str
     compose: "Callable[[Delivery], Composed | None]"
+    label: Words = ""
 
 
 _kinds: dict[str, Kind] = {}

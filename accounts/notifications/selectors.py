@@ -34,6 +34,12 @@ def count_unread(member: Any) -> int:
     return Notification.objects.inbox_of(member).unread().order_by()[:MOST_COUNTED].count()
 
 
+def newest_number(member: Any) -> int:
+    """The number of the newest one in the inbox, 0 for none: what "mark all as read" reaches up to."""
+    newest = Notification.objects.inbox_of(member).order_by("-number").values_list("number", flat=True).first()
+    return newest or 0
+
+
 def list_choices(member: Any) -> dict[str, str]:
     """The member's choice for each category in which there is one: code to mode."""
     chosen = dict(

@@ -8,6 +8,8 @@ from django.urls import NoReverseMatch, get_urlconf, reverse
 from django.utils.translation import get_language_bidi
 from django.utils.translation import gettext_lazy as _
 
+from accounts.notifications import mailbox
+from accounts.notifications.selectors import count_unread
 from accounts.permissions import Permission
 from accounts.users.sessions import times_left
 
@@ -166,6 +168,22 @@ class Frame:
     @property
     def account_url(self):
         return _address("team:profile")
+
+    @cached_property
+    def bell(self):
+        """Where the inbox is and how many are unread: one look at one index, asked only by pages that draw it."""
+        if not self.member or not _address("notifications:inbox"):
+            return None
+        return {
+            "url": _address("notifications:inbox"),
+            "count_url": _address("notifications:count"),
+            "unread": count_unread(self.member),
+        }
+
+    @property
+    def mails_url(self):
+        """Where the demo shows the mails that nobody sends."""
+        return _address("notifications:mails") if mailbox.is_open() else ""
 
     @property
     def admin_url(self):
