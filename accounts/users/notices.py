@@ -30,3 +30,23 @@ WRONG_CODES = register(
         mutable=False,
     )
 )
+PLATFORM_ENTERED = register(
+    Kind(
+        "platform_entered",
+        "security",
+        title=_("The platform administrator entered your clinic"),
+        body=_("%(name)s works in %(clinic)s until %(until)s and sees no patients. The reason: %(reason)s"),
+        priority="high",
+        mutable=False,
+    )
+)
+NEW_DEVICE = register(
+    Kind(
+        "signed_in_on_new_device",
+        "security",
+        title=_("You signed in on a new device"),
+        body=_("%(device)s, network address %(address)s. If it was not you, end it and change your password."),
+        mail="no",
+        mutable=False,
+    )
+)

@@ -12,12 +12,15 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.permissions import PLATFORM_ROLE
+from accounts.notifications.services import notify
+from accounts.permissions import PLATFORM_ROLE, Permission
 from tenancy.audit import services as audit
 from tenancy.rules import NotAllowed, RuleBroken
 from tenancy.tenants.models import Tenant
 
 from .models import HeldRole, Membership, Role, User
+from .notices import PLATFORM_ENTERED
+from .selectors import list_members_who_may
 
 VISIT = timedelta(hours=1)
 SHORTEST_REASON = 10
@@ -52,7 +55,16 @@ def begin_visit(user: User, *, reason: str) -> Membership:
     HeldRole.objects.filter(membership=member).exclude(role=role).delete()
     HeldRole.objects.get_or_create(membership=member, role=role)
     audit.record("platform_entered", member, by=member, reason=reason, details={"until": member.ends_at.isoformat()})
+    _tell_administrators(member, reason)
     return member
+
+
+def _tell_administrators(member: Membership, reason: str) -> None:
+    assert member.ends_at is not None
+    told = [one for one in list_members_who_may(Permission.USER_MANAGE) if one.pk != member.pk]
+    until = timezone.localtime(member.ends_at, member.tenant.zone).strftime("%H:%M")
+    params = {"name": member.display_name, "clinic": member.tenant.name, "until": until, "reason": reason}
+    notify(PLATFORM_ENTERED, told, params=params, about=member)
 
 
 @transaction.atomic

@@ -15,6 +15,7 @@ from tenancy.tenants.context import get_current_tenant_id, tenant_context
 from tenancy.tenants.models import Tenant
 
 from . import limits, notices, platform, selectors
+from .devices import describe_device
 from .models import Membership, Session, User
 from .tokens import SessionOver, TokenRefused, read_token, refresh_seconds
 
@@ -22,6 +23,7 @@ log = structlog.get_logger(__name__)
 TOUCH_EVERY = timedelta(seconds=30)
 SAME_SUCCESSOR_FOR = timedelta(seconds=10)
 MOST_CLINICS_TOLD = 10
+SIGN_INS_PAGE = "/account/sign-ins/"
 
 
 class SignInRefused(Exception):
@@ -72,6 +74,7 @@ def open_session(
     ends = [timezone.now() + timedelta(seconds=lifetime), until, member.ends_at]
     if visiting:  # one clinic at a time: whatever this person had open anywhere is over
         User.objects.filter(pk=user.pk).update(signed_out_before=timezone.now())
+    is_new_device = _is_new_device(member, device)
     session = Session.objects.create(
         membership=member,
         kind=kind,
@@ -84,9 +87,18 @@ def open_session(
     audit.record(
         "signed_in", session, by=member, details={"kind": kind, "clinic": tenant.slug, "second_factor": second_factor}
     )
+    if is_new_device:
+        params = {"device": describe_device(device.name), "address": device.address[:64]}
+        notify(notices.NEW_DEVICE, [member], params=params, url=SIGN_INS_PAGE, about=session)
     if second_factor == Session.Factor.RECOVERY and until is None:
         notify(notices.RECOVERY_CODE_USED, [member], url="/account/security/")
     return session
+
+
+def _is_new_device(member: Membership, device: Device) -> bool:
+    """Whether this member has signed in here before, but never from what calls itself like this."""
+    before = Session.objects.filter(membership=member)
+    return before.exists() and not before.filter(device=device.name[:300]).exists()
 
 
 def record_failed_sign_in(
