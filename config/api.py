@@ -10,9 +10,11 @@ from django.urls import include, path
 from . import openapi  # noqa: F401  (registers the credentials with drf-spectacular)
 
 ROOMS = [
+    path("", include("accounts.second_factor.urls_api")),
+    path("", include("accounts.notifications.urls_api")),
     path("", include("tenancy.audit.urls_api")),
     path("", include("clinic.patients.urls_api")),
 ]
 
 cookie_flavour = [path("", include("accounts.users.urls_api")), *ROOMS]
-token_flavour = [*ROOMS]
+token_flavour = [path("", include("accounts.users.urls_api_token")), *ROOMS]

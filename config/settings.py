@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from psycopg.conninfo import conninfo_to_dict
@@ -59,7 +60,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_otp",
-    "django_otp.plugins.otp_totp",
+    "django_otp_webauthn",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -92,6 +93,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.users.middleware.MemberMiddleware",
+    "accounts.drafts.middleware.DraftMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -167,18 +169,21 @@ PASSWORD_HASHERS = [
     "accounts.users.hashers.PlainBCrypt",
 ]
 PASSWORD_MIN_LENGTH = ENV.PASSWORD_MIN_LENGTH
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+AUTH_PASSWORD_VALIDATORS = [  # asked through accounts.users.passwords
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": PASSWORD_MIN_LENGTH},
     },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "accounts.users.passwords.NotPersonal", "OPTIONS": {"user_attributes": ("username", "email", "name")}},
+    {"NAME": "accounts.users.passwords.NotOurNames"},
+    {"NAME": "accounts.users.passwords.NotBreached"},
 ]
+PASSWORD_RESET_TIMEOUT = 60 * 60  # seconds a link to set a password works (security.md AU-31)
 LOGIN_URL = "users:sign_in"
 LOGIN_REDIRECT_URL = "home:today"
 LOGIN_REDIRECT_PATH = "/"
 ENROLMENT_URL = "second_factor:enrol"  # where a member is led who is late with a second factor
+SESSION_ENGINE = "accounts.users.session_store"  # keys are hashed at rest
 SESSION_COOKIE_SECURE = SERVED_OVER_HTTPS
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = True
@@ -204,7 +209,11 @@ SIMPLE_JWT = {
     "UPDATE_LAST_LOGIN": False,
 }
 OTP_TOTP_ISSUER = "Carewright"
-OTP_ADMIN_HIDE_SENSITIVE_DATA = True  # a seed read in the admin is a second factor stolen
+# Passkeys belong to this domain. Browsers refuse them elsewhere, and so does accounts.second_factor.passkeys, which
+# takes the origins from the request. Only as a second factor: the library's own pages are not routed.
+OTP_WEBAUTHN_RP_NAME = "Carewright"
+OTP_WEBAUTHN_RP_ID = BASE_DOMAIN or urlsplit(PUBLIC_URL).hostname
+OTP_WEBAUTHN_ALLOW_PASSWORDLESS_LOGIN = False
 
 # --- The API ---------------------------------------------------------------------------------------------------------
 
@@ -324,16 +333,25 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5}
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5, "socket_connect_timeout": 1}
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
+    "remove old drafts": {"task": "accounts.drafts.tasks.purge_drafts", "schedule": 86_400.0},
     "seal the log of reads": {"task": "tenancy.audit.tasks.seal_reads", "schedule": 60.0},
     "anchor the audit trail": {"task": "tenancy.audit.tasks.write_anchors", "schedule": 3600.0},
+    "clear expired sessions": {"task": "accounts.users.tasks.clear_expired_sessions", "schedule": crontab("17", "3")},
+    # A round that nobody took before the next is due would only be one more.
+    "send mail": {
+        "task": "accounts.notifications.tasks.deliver_everywhere",
+        "schedule": 15.0,
+        "options": {"expires": 15},
+    },
 }
 RATELIMIT_USE_CACHE = "default"
 RATELIMIT_FAIL_OPEN = False
 SILENCED_SYSTEM_CHECKS = [
+    "otp_webauthn.E030",  # OTP_WEBAUTHN_ALLOWED_ORIGINS is not asked, see OTP_WEBAUTHN_RP_ID
     "django_ratelimit.W001",  # its list of known caches predates Django's own Redis cache
     "security.W008",  # the proxy in front redirects to https
 ]
@@ -341,7 +359,7 @@ SILENCED_SYSTEM_CHECKS = [
 _mail = urlsplit(ENV.EMAIL_URL)
 EMAIL_BACKEND = {
     "console": "django.core.mail.backends.console.EmailBackend",
-    "file": "django.core.mail.backends.filebased.EmailBackend",
+    "file": "accounts.notifications.mailbox.MailboxBackend",
     "memory": "django.core.mail.backends.locmem.EmailBackend",
 }.get(_mail.scheme, "django.core.mail.backends.smtp.EmailBackend")
 EMAIL_HOST, EMAIL_PORT = _mail.hostname or "localhost", _mail.port or 25

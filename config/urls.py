@@ -10,6 +10,9 @@ from . import api, errors, openapi
 urlpatterns = [
     path("", include("config.home.urls")),
     path("", include("accounts.users.urls")),
+    path("drafts/", include("accounts.drafts.urls")),
+    path("", include("accounts.second_factor.urls")),
+    path("", include("accounts.notifications.urls")),
     path("patients/", include("clinic.patients.urls")),
     path("look/", include("config.look.urls")),
     path("admin/", admin.site.urls),

@@ -11,9 +11,12 @@ of the embedded ones.
 """
 
 import ctypes
+import email
+import email.policy
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -81,7 +84,10 @@ def run_all(environ, state: State, host: str, port: int) -> int:
         state.write_environment(for_env_file(environment))
         serve(state, supervisor, without(environment, ONLY_FOR_OPERATORS), host, port)
         announce(state, environment["PUBLIC_URL"])
-        supervisor.watch()
+        mails = MailLog(environment)
+        if mails.folder:
+            say(f"mails go nowhere: they stand at {environment['PUBLIC_URL']}/mails/, and each is named here")
+        supervisor.watch(mails.look)
     except Problem as problem:
         complain(str(problem) + disk_note(state))
         return 1
@@ -136,6 +142,7 @@ def settings_for_children(environ, state: State, port: int) -> dict[str, str]:
     defaults = {
         "SECRET_KEY": state.secret("secret_key"),
         "DEMO": "true",
+        "EMAIL_URL": f"file://{state / 'mails'}",
         "PUBLIC_URL": f"http://localhost:{port}",
         "MALLOC_ARENA_MAX": "2",
         "OPENBLAS_NUM_THREADS": "1",
@@ -153,7 +160,7 @@ def settings_for_children(environ, state: State, port: int) -> dict[str, str]:
 
 def for_env_file(environment: dict[str, str]) -> dict[str, str]:
     """The part that tells `manage.py` which installation it works on."""
-    names = ("SECRET_KEY", "DEMO", "PUBLIC_URL", "COOKIE_SECURE", "STATE_DIR", "REDIS_URL", "DATABASE_URL")
+    names = ("SECRET_KEY", "DEMO", "EMAIL_URL", "PUBLIC_URL", "COOKIE_SECURE", "STATE_DIR", "REDIS_URL", "DATABASE_URL")
     return {name: environment[name] for name in (*names, *ONLY_FOR_OPERATORS) if environment.get(name)}
 
 
@@ -275,6 +282,47 @@ def start_step(state: State, supervisor: Supervisor, name: str, arguments: list[
 def last_words(log: Path) -> str:
     said = log.read_text(errors="replace") if log.exists() else ""
     return bootstrap.last_line(said).removeprefix("carewright: ")
+
+
+# --- Mails -------------------------------------------------------------------------------------------------------------
+
+
+class MailLog:
+    """Says each mail that goes into the folder of EMAIL_URL=file://…, in the demonstration: to whom, what, which link.
+
+    Mails from before the start are known already.
+    """
+
+    def __init__(self, environment: dict[str, str]):
+        scheme, _, folder = environment.get("EMAIL_URL", "").partition("://")
+        is_demo = environment.get("DEMO", "").lower() in {"1", "true", "yes", "on"}
+        self.folder = Path(folder) if scheme == "file" and is_demo else None
+        self.said = set(self._files())
+        self.look_at = 0.0
+
+    def look(self) -> None:
+        if time.monotonic() < self.look_at:
+            return
+        self.look_at = time.monotonic() + 1
+        files = self._files()
+        for file in files:
+            if file not in self.said:
+                say(f"mail {sentence_about(file)}")
+        self.said = set(files)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.eml")) if self.folder else []
+
+
+def sentence_about(file: Path) -> str:
+    """`to ana@example.org: "You are invited", http://…`. A mail that is gone or odd is no reason to stop anything."""
+    try:
+        message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+        body = message.get_body(("plain",))
+        link = re.search(r"https?://\S+", body.get_content() if body else "")
+        return f'to {message["To"]}: "{message["Subject"]}"' + (f", {link[0]}" if link else "")
+    except (OSError, ValueError, LookupError) as error:
+        return f"{file.name} cannot be read ({type(error).__name__})"
 
 
 # --- Web, worker, beat -----------------------------------------------------------------------------------------------

@@ -90,10 +90,11 @@ class Supervisor:
         kept.running = start()
         return kept.running
 
-    def watch(self) -> None:
-        """Restart what ends, for ever. Raises Problem when one process ends again and again."""
+    def watch(self, also: Callable[[], None] = lambda: None) -> None:
+        """Restart what ends, for ever, and do `also` each time. Raises Problem when one process ends over and over."""
         while True:
             self.watch_once(time.monotonic())
+            also()
             time.sleep(0.2)
 
     def watch_once(self, now: float) -> None:

@@ -6,3 +6,6 @@ class NotificationsConfig(AppConfig):
     name = "accounts.notifications"
     label = "notifications"
     verbose_name = _("Notifications")
+
+    def ready(self):
+        from . import notices  # noqa: F401  (makes the kinds of this room known)

@@ -6,3 +6,6 @@ class TeamConfig(AppConfig):
     name = "accounts.team"
     label = "team"
     verbose_name = _("Staff")
+
+    def ready(self):
+        from . import notices  # noqa: F401  (registers them)

@@ -1,6 +1,5 @@
 """The JSON door of signing in: cookies for browsers, a Bearer token for programs."""
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
@@ -15,12 +14,14 @@ from tenancy.doors.refusals import error_body
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.selectors import find_tenant
 
-from . import selectors, sessions
-from .authentication import csrf_token_for, refuse_cross_site
-from .credentials import ACCESS_COOKIE, CSRF_COOKIE, REFRESH_COOKIE
+from . import cookies, proof, selectors, sessions
+from .authentication import refuse_cross_site
+from .credentials import REFRESH_COOKIE
 from .models import Session
 from .serializers import (
+    BearerTokenSerializer,
     CallerSerializer,
+    DetailSerializer,
     IssuedTokenSerializer,
     MessageSerializer,
     SignedInSerializer,
@@ -28,9 +29,13 @@ from .serializers import (
     SignInSerializer,
     TokenRequestSerializer,
 )
-from .tokens import TokenRefused, access_seconds, issue_tokens, refresh_seconds
+from .tokens import SessionOver, TokenExpired, TokenRefused, access_seconds, issue_tokens
 
-REFRESH_PATH = "/api/auth/refresh"
+SIGN_IN_EXAMPLE = OpenApiExample(
+    "E-mail and password",
+    value={"email": "nurse@demo.example", "password": "correct horse battery", "tenant": "demo"},
+    request_only=True,
+)
 
 
 class SignInFailed(APIException):
@@ -52,24 +57,19 @@ class AuthViewSet(ViewSet):
         "logout": PUBLIC,
         "me": Permission.OWN_PROFILE,
     }
+    while_enrolling = {"logout", "me"}
 
     @extend_schema(
         request=SignInSerializer,
         responses={200: SignedInSerializer},
-        examples=[
-            OpenApiExample(
-                "E-mail and password",
-                value={"email": "nurse@demo.example", "password": "correct horse battery", "tenant": "demo"},
-                request_only=True,
-            )
-        ],
+        examples=[SIGN_IN_EXAMPLE],
         summary="Sign in; tokens come as cookies only",
     )
     def login(self, request):
         given = _checked(SignInSerializer, request)
         session, member = _sign_in(request, given, given["identifier"])
         response = Response({"detail": "ok", "user": SignedInUserSerializer(member).data})
-        _set_cookies(response, session)
+        cookies.set_cookies(response, session)
         return response
 
     @extend_schema(
@@ -86,30 +86,64 @@ class AuthViewSet(ViewSet):
 
     @extend_schema(request=None, responses={200: MessageSerializer}, summary="Renew all three cookies")
     def refresh(self, request):
-        refuse_cross_site(request)
-        token = request.COOKIES.get(REFRESH_COOKIE, "")
-        if not token:
-            return _signed_out_response(_("No refresh token"))
         try:
-            tenant = sessions.tenant_of_refresh(token)
-            with tenant_context(tenant.id):
-                session = sessions.refresh_session(token)
-        except TokenRefused:
-            return _signed_out_response(_("Bad refresh token"))
-        if session is None:
-            return _signed_out_response(_("Bad refresh token"))
+            session = _renew(request)
+        except NotAuthenticated as refused:
+            # Quill knows two sentences only.
+            sentence = refused.detail if refused.get_codes() == "no_token" else _("Bad refresh token")
+            return _signed_out_response(sentence, cookies.clear_cookies)
         response = Response({"message": _("Token refreshed"), "detail": "refreshed"})
-        with tenant_context(tenant.id):
-            _set_cookies(response, session)
+        with tenant_context(session.tenant_id):
+            cookies.set_cookies(response, session)
         return response
 
     @extend_schema(request=None, responses={200: MessageSerializer}, summary="End the session and clear the cookies")
     def logout(self, request):
         if request.member is None:
-            return _signed_out_response(_("Not authenticated"))
+            return _signed_out_response(_("Not authenticated"), cookies.clear_cookies)
         sessions.revoke_session(request.sign_in, by=request.member)
         response = Response({"message": _("Logged out successfully"), "detail": "ok"})
-        _clear_cookies(response)
+        cookies.clear_cookies(response)
+        return response
+
+    @extend_schema(responses={200: CallerSerializer}, summary="Who am I")
+    def me(self, request):
+        return Response(CallerSerializer(request.member).data)
+
+
+class TokenAuthViewSet(ViewSet):
+    """The token flavour of Doctolib: the access token in the body, the refresh token in a cookie (decision C9)."""
+
+    requires = AuthViewSet.requires
+    while_enrolling = AuthViewSet.while_enrolling
+
+    @extend_schema(
+        request=SignInSerializer,
+        responses={200: BearerTokenSerializer},
+        examples=[SIGN_IN_EXAMPLE],
+        summary="Sign in for a Bearer token that can be renewed",
+    )
+    def login(self, request):
+        given = _checked(SignInSerializer, request)
+        session, _member = _sign_in(request, given, given["identifier"])
+        return _bearer_response(session)
+
+    @extend_schema(
+        request=None, responses={200: BearerTokenSerializer}, summary="A new access token and a new refresh cookie"
+    )
+    def refresh(self, request):
+        try:
+            return _bearer_response(_renew(request))
+        except NotAuthenticated as refused:
+            return _signed_out_response(refused.detail, cookies.clear_refresh_cookie)
+
+    @extend_schema(request=None, responses={200: DetailSerializer}, summary="End the session; its tokens are dead")
+    def logout(self, request):
+        if request.member is None:
+            return _signed_out_response(_("Not authenticated"), cookies.clear_refresh_cookie)
+        sessions.revoke_session(request.sign_in, by=request.member)
+        response = Response({"detail": _("Logout Successfully!")})
+        cookies.clear_refresh_cookie(response)
         return response
 
     @extend_schema(responses={200: CallerSerializer}, summary="Who am I")
@@ -125,12 +159,9 @@ def _checked(serializer_class, request) -> dict:
 
 def _sign_in(request, given, identifier):
     device = sessions.Device(request.headers.get("User-Agent", ""), client_address(request))
-    tenant = find_tenant(named=given.get("tenant"), header=request.headers.get("X-Tenant"), host=request.get_host())
     try:
-        user = sessions.check_password(
-            identifier, given["password"], device=device, otp_code=given.get("totp_code", "")
-        )
-        tenant = tenant or _only_workplace(user, given, request)
+        user = proof.check_password(identifier, given["password"], device=device, otp_code=given.get("totp_code", ""))
+        tenant = _named_tenant(request, given) or _only_workplace(user, given, request)
         with tenant_context(tenant.id):
             session = sessions.open_session(
                 user, tenant, kind=Session.Kind.TOKEN, device=device, second_factor=sessions.factor_used(user)
@@ -139,9 +170,15 @@ def _sign_in(request, given, identifier):
             member.tenant = tenant
             member.permissions  # noqa: B018  (read while the clinic is open; the answer needs them)
     except sessions.SignInRefused as refused:
-        sessions.record_failed_sign_in(identifier, refused=refused, device=device, tenant=tenant)
+        if refused.status != status.HTTP_503_SERVICE_UNAVAILABLE:
+            tenant = _named_tenant(request, given)
+            sessions.record_failed_sign_in(identifier, refused=refused, device=device, tenant=tenant)
         raise SignInFailed(refused) from None
     return session, member
+
+
+def _named_tenant(request, given):
+    return find_tenant(named=given.get("tenant"), header=request.headers.get("X-Tenant"), host=request.get_host())
 
 
 def _only_workplace(user, given, request):
@@ -157,25 +194,39 @@ def _only_workplace(user, given, request):
     raise sessions.SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
 
 
-def _signed_out_response(sentence):
-    """401 that also clears the cookies, so that a browser does not send dead ones for ever (decision C4)."""
-    failed = NotAuthenticated(sentence)
-    response = Response(error_body(sentence, failed.default_code), status=status.HTTP_401_UNAUTHORIZED)
-    response["WWW-Authenticate"] = 'Bearer realm="carewright"'
-    _clear_cookies(response)
+def _renew(request):
+    """The session with a new refresh token. Raises NotAuthenticated with the reason (D12)."""
+    refuse_cross_site(request)
+    token = request.COOKIES.get(REFRESH_COOKIE, "")
+    if not token:
+        raise NotAuthenticated(_("No refresh token"), "no_token")
+    try:
+        tenant = sessions.tenant_of_refresh(token)
+        with tenant_context(tenant.id):
+            session = sessions.refresh_session(token)
+    except TokenExpired:
+        raise NotAuthenticated(_("Refresh token expired")) from None
+    except SessionOver:
+        session = None
+    except TokenRefused:
+        raise NotAuthenticated(_("Bad refresh token")) from None
+    if session is None:
+        raise NotAuthenticated(_("Refresh token revoked"))
+    return session
+
+
+def _bearer_response(session):
+    with tenant_context(session.tenant_id):
+        access, refresh = issue_tokens(session)
+    response = Response({"access_token": access, "token_type": "Bearer"})
+    cookies.set_refresh_cookie(response, refresh)
     return response
 
 
-def _set_cookies(response, session):
-    access, refresh = issue_tokens(session)
-    shared = {"secure": settings.TOKEN_COOKIES_SECURE, "samesite": "Strict"}
-    response.set_cookie(ACCESS_COOKIE, access, max_age=access_seconds(), httponly=True, path="/", **shared)
-    response.set_cookie(REFRESH_COOKIE, refresh, max_age=refresh_seconds(), httponly=True, path=REFRESH_PATH, **shared)
-    response.set_cookie(CSRF_COOKIE, csrf_token_for(session), max_age=refresh_seconds(), path="/", **shared)
-
-
-def _clear_cookies(response):
-    shared = {"secure": settings.TOKEN_COOKIES_SECURE, "samesite": "Strict", "max_age": 0}
-    response.set_cookie(ACCESS_COOKIE, "", httponly=True, path="/", **shared)
-    response.set_cookie(REFRESH_COOKIE, "", httponly=True, path=REFRESH_PATH, **shared)
-    response.set_cookie(CSRF_COOKIE, "", path="/", **shared)
+def _signed_out_response(sentence, clear):
+    """401 that also clears the cookies, so that a browser does not send dead ones for ever (decision C4)."""
+    body = error_body(sentence, NotAuthenticated.default_code)
+    response = Response(body, status=status.HTTP_401_UNAUTHORIZED)
+    response["WWW-Authenticate"] = 'Bearer realm="carewright"'
+    clear(response)
+    return response

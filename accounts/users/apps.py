@@ -9,6 +9,9 @@ class UsersConfig(AppConfig):
     verbose_name = _("Staff")
     default = True
 
+    def ready(self):
+        from . import notices  # noqa: F401  (makes its kinds known)
+
 
 class CarewrightAdminConfig(admin_apps.AdminConfig):
     """Django admin with our site: a second factor at the door, no deleting."""

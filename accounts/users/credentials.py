@@ -29,7 +29,7 @@ def read_credential(request) -> Credential | None:
     found = []
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        found.append(_read("bearer", token.strip()))
+        found.append(_read("bearer", token.strip(" ")))
     if cookie := request.COOKIES.get(ACCESS_COOKIE):
         found.append(_read("cookie", cookie))
     if len(found) == 2 and not _same_caller(*found):

@@ -1,9 +1,11 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from .platform import SHORTEST_REASON
+
 
 class SignInForm(forms.Form):
-    """E-mail address or user name, password, and the six digits where a second factor is enrolled."""
+    """E-mail address or user name, and password. The page of the second factor asks for the code."""
 
     username = forms.CharField(
         label=_("E-mail or user name"),
@@ -16,19 +18,15 @@ class SignInForm(forms.Form):
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
-    otp_code = forms.CharField(
-        label=_("Code from your authenticator"),
-        required=False,
-        max_length=16,
-        help_text=_("Only when you have set up a second factor."),
-        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
-    )
-    clinic = forms.ChoiceField(label=_("Clinic"), required=False)
 
-    def __init__(self, *args, clinics=(), **kwargs):
-        super().__init__(*args, **kwargs)
-        if clinics:
-            self.fields["clinic"].choices = [(clinic.slug, clinic.name) for clinic in clinics]
-            self.fields["clinic"].required = True
-        else:
-            del self.fields["clinic"]
+
+class VisitForm(forms.Form):
+    """A platform administrator enters a clinic, and says why."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=300,
+        min_length=SHORTEST_REASON,
+        help_text=_("The clinic reads this: in its trail, and its administrators are told."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )

@@ -1,9 +1,11 @@
 """How often one may try (decision X24). Counted on Redis; sign-in fails closed without it, reads fail open."""
 
-from tenancy.doors.limits import Limit, RedisThrottle, client_address
+from tenancy.doors.limits import Limit, RedisThrottle, SlidingLimit, client_address
 
-SIGN_IN_PERSON = Limit("sign-in-person", "5/15m", fail="closed")
-SIGN_IN_ADDRESS = Limit("sign-in-address", "50/15m", fail="closed")
+SIGN_IN_PERSON = SlidingLimit("sign-in-person", "5/15m", fail="closed")
+SIGN_IN_ADDRESS = SlidingLimit("sign-in-address", "50/15m", fail="closed")
+SECOND_FACTOR_PERSON = SlidingLimit("second-factor-person", "5/15m", fail="closed")
+WRONG_CODES_TOLD = Limit("wrong-codes-told", "3/15m", fail="open")
 LOCK_NOTED = Limit("sign-in-lock-noted", "1/15m", fail="open")
 
 

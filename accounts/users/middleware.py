@@ -3,15 +3,14 @@
 import re
 
 import structlog
-from django.contrib.auth import HASH_SESSION_KEY
 from django.db import transaction
 from django.utils import timezone, translation
-from django.utils.crypto import constant_time_compare
 
 from tenancy.tenants.context import tenant_context
 
-from . import sessions
+from . import selectors, sessions
 from .credentials import TwoCallers, read_credential
+from .entering import is_own_session
 from .recognition import recognise_session
 
 API = re.compile(r"^/(api|v1|fhir)(/|$)")
@@ -31,7 +30,9 @@ class MemberMiddleware:
     Pages and admin bring a Django session, the API a token; both name a
     `Session` row, which is checked at every request. A request that names
     nobody runs without a clinic. `request.must_enrol` says that nothing but
-    setting up a second factor is open to the member. Times are the clinic's while it is answered.
+    setting up a second factor is open to the member. `request.asleep` is the
+    member whose browser sends a form after its session was idle for too long:
+    good for keeping their words as a draft, and for nothing else. Times are the clinic's while it is answered.
     An answer of 500 or more rolls back.
     """
 
@@ -39,7 +40,7 @@ class MemberMiddleware:
         self.get_response = get_response
 
     def __call__(self, request):
-        request.member = request.tenant = request.sign_in = request.credential = None
+        request.member = request.tenant = request.sign_in = request.credential = request.asleep = None
         request.two_callers = request.must_enrol = False
         request.other_clinics = ()
         tenant_id, session_id = self._claimed(request)
@@ -69,6 +70,8 @@ class MemberMiddleware:
     def _recognise(self, request, session_id):
         session = recognise_session(session_id)
         if session is None or not self._belongs(request, session):
+            if request.method == "POST" and not API.match(request.path_info):
+                request.asleep = self._asleep(request, session_id)
             return
         tenant = session.tenant
         request.tenant, request.sign_in, request.member = tenant, session, session.membership
@@ -83,9 +86,11 @@ class MemberMiddleware:
             translation.activate(language)
             request.LANGUAGE_CODE = translation.get_language()
 
+    def _asleep(self, request, session_id):
+        session = selectors.get_page_session(session_id)
+        return session.membership if session and is_own_session(request, session) else None
+
     def _belongs(self, request, session):
-        user = session.membership.user
         if request.credential:
-            return request.credential.claims.user_id == user.id
-        password_hash = request.session.get(HASH_SESSION_KEY, "")
-        return constant_time_compare(password_hash, user.get_session_auth_hash())
+            return request.credential.claims.user_id == session.membership.user.id
+        return is_own_session(request, session)

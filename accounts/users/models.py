@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.permissions import DEFAULT_ROLES, PATIENT_PORTAL, Permission
+from accounts.permissions import DEFAULT_ROLES, PATIENT_PORTAL, PLATFORM_PERMISSIONS, Permission
 from tenancy.tenants.models import (
     Tenant,
     TenantForeignKey,
@@ -82,7 +83,7 @@ class User(AbstractBaseUser):
 
     objects = UserManager()
 
-    otp_device: Any  # which second factor was used just now; set by sessions.check_password, read by the sign-in page
+    otp_device: Any  # which second factor was used just now; set by proof.py, read by the sign-in page
 
     USERNAME_FIELD = "username_key"
     EMAIL_FIELD = "email"
@@ -133,6 +134,7 @@ class Role(TenantModel):
     description = models.CharField(_("description"), max_length=300, blank=True)
     permissions = models.JSONField(_("permissions"), default=list)
     is_built_in = models.BooleanField(_("built in"), default=False)
+    version = models.IntegerField(default=1, editable=False)
 
     class Meta:
         verbose_name = _("role")
@@ -211,14 +213,20 @@ class Membership(TenantModel):
 
     def hold(self, roles: Iterable[Role], rights: Rights) -> None:
         """Take roles and rights that were read together with the member, instead of asking for them."""
-        self.__dict__["roles"] = _in_precedence(roles)
+        self.hold_roles(roles)
         self.__dict__["rights"] = rights
+
+    def hold_roles(self, roles: Iterable[Role]) -> None:
+        """Take roles that were read for many members at once."""
+        self.__dict__["roles"] = _in_precedence(roles)
 
     @cached_property
     def permissions(self) -> frozenset[str]:
         """A denial beats a grant beats role and group (quality.md 6.15)."""
         from_roles = {code for role in self.roles for code in role.permissions}
-        return frozenset((from_roles | self.rights.from_groups | self.rights.granted) - self.rights.denied)
+        held = frozenset((from_roles | self.rights.from_groups | self.rights.granted) - self.rights.denied)
+        # Whatever group or grant somebody puts them in: the platform never sees a patient.
+        return held & PLATFORM_PERMISSIONS if self.is_platform else held
 
     @property
     def is_staff(self) -> bool:
@@ -234,8 +242,11 @@ class Membership(TenantModel):
         """When this member has to have a second factor; None where none is asked for, or one is there.
 
         Seven days after joining, or after the clinic began to ask for it; at
-        once when an administrator has taken a lost one away.
+        once when an administrator has taken a lost one away. For the platform
+        always at once, but in the demo.
         """
+        if self.is_platform:
+            return None if self.user.has_second_factor or settings.DEMO else self.created_at
         if self.user.has_second_factor or not self.tenant.two_factor_required or not self.is_staff:
             return None
         if self.user.second_factor_reset_at:
@@ -360,8 +371,10 @@ class SessionQuerySet(TenantQuerySet):
         awake = models.Q(last_seen_at__gt=now - models.F("tenant__idle_minutes") * timedelta(minutes=1))
         everywhere = models.F("membership__user__signed_out_before")
         stays = models.Q(membership__user__signed_out_before__isnull=True) | models.Q(valid_from__gte=everywhere)
+        # Begun with the password alone, while a second factor was being set up elsewhere: proves too little now.
+        proved = models.Q(membership__user__has_second_factor=False) | ~models.Q(second_factor="")
         return self.filter(
-            ~models.Q(kind=Session.Kind.PAGE) | awake, stays, revoked_at__isnull=True, expires_at__gt=now
+            ~models.Q(kind=Session.Kind.PAGE) | awake, stays, proved, revoked_at__isnull=True, expires_at__gt=now
         )
 
 

@@ -116,5 +116,6 @@ def _statement() -> str:
         WHERE s.tenant_id = %s AND s.id = %s AND s.revoked_at IS NULL AND s.expires_at > %s
           AND (s.kind <> 'page' OR s.last_seen_at > %s - t.idle_minutes * interval '1 minute')
           AND (u.signed_out_before IS NULL OR s.valid_from >= u.signed_out_before)
+          AND (NOT u.has_second_factor OR s.second_factor <> '')
           AND m.is_active AND (m.ends_at IS NULL OR m.ends_at > %s) AND u.is_active AND t.is_active
     """  # noqa: S608  (column names of our own models; values are bound)

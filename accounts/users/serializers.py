@@ -80,6 +80,17 @@ class IssuedTokenSerializer(serializers.Serializer):
     user = SignedInUserSerializer()
 
 
+class BearerTokenSerializer(serializers.Serializer):
+    """What `/api/v1/auth` answers; the refresh token comes as a cookie (Doctolib document)."""
+
+    access_token = serializers.CharField()
+    token_type = serializers.CharField(default="Bearer")
+
+
+class DetailSerializer(serializers.Serializer):
+    detail = serializers.CharField()
+
+
 class MessageSerializer(serializers.Serializer):
     message = serializers.CharField()
     detail = serializers.CharField(required=False)

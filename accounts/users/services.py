@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib.auth import password_validation
-from django.core.exceptions import ValidationError
+import structlog
 from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -17,6 +18,9 @@ from tenancy.tenants.models import Tenant
 from tenancy.tenants.numbering import next_number
 
 from .models import HeldRole, Membership, Role, User, Workplace, identity_key
+from .passwords import find_problems
+
+log = structlog.get_logger(__name__)
 
 
 @transaction.atomic
@@ -29,42 +33,54 @@ def create_user(*, email: str, name: str, password: str | None, username: str = 
     """
     user = User(email=email.strip(), name=name.strip(), username=(username or email).strip(), **fields)
     user.email_key, user.username_key = identity_key(user.email), identity_key(user.username)
-    if User.objects.filter(email_key=user.email_key).exists():
-        raise RuleBroken(_("Somebody with this e-mail address exists already."))
-    if User.objects.filter(username_key=user.username_key).exists():
-        raise RuleBroken(_("Somebody with this user name exists already."))
+    if _is_known(user.email_key):
+        raise Taken(_("Somebody with this e-mail address exists already."), field="email")
+    if _is_known(user.username_key):
+        raise Taken(_("Somebody with this user name exists already."), field="username")
     if password is None:
         user.set_unusable_password()
     else:
-        _check_password(password, user)
+        if problems := find_problems(password, user):
+            raise RuleBroken(" ".join(problems))
         user.set_password(password)
     user.save(force_insert=True)
     return user
 
 
-def _check_password(password: str, user: User) -> None:
-    if len(password) > 256:
-        raise RuleBroken(_("This password is longer than 256 characters."))
-    try:
-        password_validation.validate_password(password, user)
-    except ValidationError as error:
-        raise RuleBroken(" ".join(error.messages)) from None
+class Taken(RuleBroken):
+    """A person needs an address or user name of their own. `field` says which of the two is taken."""
+
+    def __init__(self, sentence: str, *, field: str):
+        super().__init__(sentence)
+        self.field = field
+
+
+def _is_known(key: str) -> bool:
+    """Whether a key is anybody's address or user name: both sign in, so no name may be another person's address."""
+    return User.objects.filter(Q(email_key=key) | Q(username_key=key)).exists()
 
 
 @transaction.atomic
 def add_member(user: User, *, roles: Iterable[str], by: Membership | None, **fields: Any) -> Membership:
     """Make a person a member of the current clinic with these roles (codes, or names the specifications use).
 
-    Raises RuleBroken for an unknown role or when they are a member already.
-    `by` is None for commands.
+    Raises RuleBroken for an unknown role, for the platform's, and when they are a
+    member already. Somebody who was here as platform administrator becomes an
+    ordinary member. `by` is None for commands.
     """
     wanted = [ROLE_ALIASES.get(code, code) for code in roles]
     found = {role.code: role for role in Role.objects.filter(code__in=wanted)}
-    if missing := [code for code in wanted if code not in found]:
+    if missing := [code for code in wanted if code not in found or code == PLATFORM_ROLE]:
         raise RuleBroken(_("There is no role %(roles)s.") % {"roles": ", ".join(missing)})
-    if Membership.objects.filter(user=user).exists():
+    known = Membership.objects.select_for_update(of=("self",)).filter(user=user).first()
+    if known is not None and not known.is_platform:
         raise RuleBroken(_("%(name)s is a member of this clinic already.") % {"name": user.name})
-    member = Membership.objects.create(user=user, **fields)
+    member = known or Membership(user=user)
+    member.is_active, member.is_platform, member.ends_at, member.created_at = True, False, None, timezone.now()
+    for name, value in fields.items():
+        setattr(member, name, value)
+    member.save()
+    HeldRole.objects.filter(membership=member).delete()
     HeldRole.objects.bulk_create([HeldRole(membership=member, role=found[code]) for code in dict.fromkeys(wanted)])
     Workplace.objects.get_or_create(user=user, tenant=member.tenant)
     audit.record("member_added", member, by=by, details={"roles": wanted})
@@ -104,3 +120,19 @@ def create_tenant(
         member = add_member(user, roles=["admin"], by=None)
         audit.record("tenant_created", None, by=None, details={"slug": slug})
     return tenant, member
+
+
+@transaction.atomic
+def make_platform_admin(*, email: str, name: str, password: str | None) -> User:
+    """Make somebody a platform administrator; a person who exists already keeps their name and password.
+
+    They belong to no clinic by it and see no patients (platform.py). Raises
+    RuleBroken for an address that somebody has as a user name, and for a
+    password that breaks decision X25.
+    """
+    user = User.objects.select_for_update().filter(email_key=identity_key(email)).first()
+    user = user or create_user(email=email, name=name, password=password)
+    user.is_platform_admin = True
+    user.save(update_fields=["is_platform_admin"])
+    log.warning("platform_admin_made", user_id=str(user.pk))
+    return user

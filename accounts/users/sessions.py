@@ -2,28 +2,28 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
-from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django_otp import match_token, user_has_device
 
+from accounts.notifications.services import notify
 from tenancy.audit import services as audit
-from tenancy.doors.limits import Usage
 from tenancy.tenants.context import get_current_tenant_id, tenant_context
 from tenancy.tenants.models import Tenant
 
-from . import limits, selectors
-from .models import Membership, Session, User, identity_key
-from .tokens import TokenRefused, read_token, refresh_seconds
+from . import limits, notices, platform, selectors
+from .devices import describe_device
+from .models import Membership, Session, User
+from .tokens import SessionOver, TokenRefused, read_token, refresh_seconds
 
 log = structlog.get_logger(__name__)
-TOUCH_EVERY = timedelta(minutes=1)
+TOUCH_EVERY = timedelta(seconds=30)
 SAME_SUCCESSOR_FOR = timedelta(seconds=10)
 MOST_CLINICS_TOLD = 10
+SIGN_INS_PAGE = "/account/sign-ins/"
 
 
 class SignInRefused(Exception):
@@ -42,89 +42,63 @@ class Device:
     address: str = ""
 
 
-def check_password(identifier: str, password: str, *, device: Device, otp_code: str = "") -> User:
-    """The person these credentials belong to.
-
-    Every try is counted before any hash is computed, and a right one clears
-    the count: 5 failures in 15 minutes a person, by whichever of their names,
-    also when many tries come at once; and a wider limit for each network
-    address. Unknown, wrong and inactive give the same sentence in the same
-    time. Raises SignInRefused: 401, 429, or 400 with `two_factor_required` /
-    `invalid_totp` (decision C1, M2, M19).
-    """
-    user = selectors.find_user(identifier)
-    key = str(user.pk) if user else identity_key(identifier)[:300]
-    _refuse_when_locked(limits.SIGN_IN_ADDRESS.peek(device.address))
-    _refuse_when_locked(limits.SIGN_IN_PERSON.hit(key))
-    if not _password_matches(user, password):
-        limits.SIGN_IN_ADDRESS.hit(device.address)
-        raise SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
-    assert user is not None
-    _check_second_factor(user, otp_code, device)
-    limits.SIGN_IN_PERSON.reset(key)
-    return user
-
-
-def _password_matches(user: User | None, password: str) -> bool:
-    if not password or len(password) > 256:
-        password = "\x00"  # noqa: S105  (nobody has it)
-    if user is None or not user.has_usable_password():
-        make_password(password)  # as much work as for somebody who exists
-        return False
-    return user.check_password(password) and user.is_active
-
-
-def _check_second_factor(user: User, otp_code: str, device: Device) -> None:
-    if not user_has_device(user):
-        return
-    if not otp_code:
-        raise SignInRefused(_("Two-factor required"), status=400, code="two_factor_required")
-    matched = match_token(user, otp_code.strip()[:16])
-    if matched is None:
-        limits.SIGN_IN_ADDRESS.hit(device.address)
-        raise SignInRefused(_("Invalid two-factor code"), status=400, code="invalid_totp")
-    user.otp_device = matched
-
-
 def factor_used(user: User) -> str:
     """How the person proved themselves beside the password in this sign-in: a Session.Factor."""
     return getattr(getattr(user, "otp_device", None), "factor", "")
 
 
-def _refuse_when_locked(usage: Usage) -> None:
-    if usage.allowed:
-        return
-    minutes = max(1, -(-usage.retry_after // 60))
-    sentence = _("Too many failed attempts. Please try again in %(minutes)d minute(s).") % {"minutes": minutes}
-    raise SignInRefused(sentence, status=429, code="too_many_attempts", retry_after=usage.retry_after)
-
-
-def open_session(user: User, tenant: Tenant, *, kind: str, device: Device, second_factor: str = "") -> Session:
+def open_session(
+    user: User,
+    tenant: Tenant,
+    *,
+    kind: str,
+    device: Device,
+    second_factor: str = "",
+    until: datetime | None = None,
+    visiting: bool = False,
+) -> Session:
     """Let a person into a clinic: a session row and an audit line. Runs inside the clinic's `tenant_context`.
 
     A browser's session ends after the clinic's `session_hours`, a program's
-    with its refresh token (decision X2). `second_factor` is one of Session.Factor.
+    with its refresh token (decision X2), both no later than `until` and than the
+    membership. `second_factor` is one of Session.Factor. A platform administrator
+    comes in by `platform.begin_visit` only, which is `visiting`.
 
     Raises SignInRefused (the same sentence as for a wrong password) when they
     are no active member there: whether a clinic knows somebody is nobody's business.
     """
     member = selectors.get_member(user)
-    if member is None:
+    if member is None or member.is_platform != visiting:
         raise SignInRefused(_("Invalid email or password"), status=401, code="invalid_credentials")
     lifetime = refresh_seconds() if kind == Session.Kind.TOKEN else tenant.session_hours * 3600
+    ends = [timezone.now() + timedelta(seconds=lifetime), until, member.ends_at]
+    if visiting:  # one clinic at a time: whatever this person had open anywhere is over
+        User.objects.filter(pk=user.pk).update(signed_out_before=timezone.now())
+    is_new_device = _is_new_device(member, device)
     session = Session.objects.create(
         membership=member,
         kind=kind,
         second_factor=second_factor,
         device=device.name[:300],
         address=device.address[:64],
-        expires_at=timezone.now() + timedelta(seconds=lifetime),
+        expires_at=min(end for end in ends if end),
         refresh_jti=uuid.uuid4() if kind == Session.Kind.TOKEN else None,
     )
     audit.record(
         "signed_in", session, by=member, details={"kind": kind, "clinic": tenant.slug, "second_factor": second_factor}
     )
+    if is_new_device:
+        params = {"device": describe_device(device.name), "address": device.address[:64]}
+        notify(notices.NEW_DEVICE, [member], params=params, url=SIGN_INS_PAGE, about=session)
+    if second_factor == Session.Factor.RECOVERY and until is None:
+        notify(notices.RECOVERY_CODE_USED, [member], url="/account/security/")
     return session
+
+
+def _is_new_device(member: Membership, device: Device) -> bool:
+    """Whether this member has signed in here before, but never from what calls itself like this."""
+    before = Session.objects.filter(membership=member)
+    return before.exists() and not before.filter(device=device.name[:300]).exists()
 
 
 def record_failed_sign_in(
@@ -135,6 +109,8 @@ def record_failed_sign_in(
     What was typed stays out: it may be a password. A lock is noted once in its
     time for a network address, so that nobody can fill a clinic's chain.
     """
+    if refused.status == 503:
+        return  # nobody was refused for what they are
     if refused.status == 429 and not limits.LOCK_NOTED.hit(device.address).allowed:
         return
     known = selectors.find_user(identifier)
@@ -143,15 +119,24 @@ def record_failed_sign_in(
         with tenant_context(clinic.id):
             member = selectors.get_member(known) if known else None
             audit.record("sign_in_refused", member, by=member, reason_code=refused.code)
+            if member and refused.code == "invalid_totp" and clinic == clinics[0]:
+                _warn_of_wrong_codes(member)
     if not clinics:
         log.warning("sign_in_refused", code=refused.code)
 
 
-def replace_page_session(tenant_id: str, session_id: str) -> None:
+def _warn_of_wrong_codes(member: Membership) -> None:
+    """At the third wrong code within 15 minutes: whoever it is knows the password."""
+    usage = limits.WRONG_CODES_TOLD.hit(str(member.user_id))
+    if usage.counted and usage.allowed and usage.remaining == 0:
+        notify(notices.WRONG_CODES, [member], params={"count": str(usage.limit)})
+
+
+def replace_page_session(tenant_id: str, session_id: str, *, reason_code: str = "signed_in_again") -> None:
     """End what a browser had open before it signs in again; a copied cookie must not live on in the new session."""
     with tenant_context(tenant_id):
-        if before := selectors.get_live_session(session_id):
-            revoke_session(before, reason_code="signed_in_again")
+        if before := selectors.get_page_session(session_id):
+            revoke_session(before, reason_code=reason_code)
 
 
 def refresh_session(refresh_token: str) -> Session | None:
@@ -161,12 +146,14 @@ def refresh_session(refresh_token: str) -> Session | None:
     The token just spent may come once more within ten seconds (two tabs) and
     gets the same successor. None means another spent token was used: its whole
     session is revoked (decision X3), and that has to be committed, so it is no
-    exception. Raises TokenRefused where the token names no live session.
+    exception. Raises SessionOver where the token's session has ended.
     """
     claims = read_token(refresh_token, kind="refresh")
     session = Session.objects.select_for_update(of=("self",)).filter(pk=claims.session_id).first()
     live = selectors.get_live_session(claims.session_id) if session else None
-    if live is None or live.membership.user_id != claims.user_id:
+    if live is None:
+        raise SessionOver
+    if live.membership.user_id != claims.user_id:
         raise TokenRefused
     now = timezone.now()
     if claims.jti == live.previous_jti and live.rotated_at and now - live.rotated_at <= SAME_SUCCESSOR_FOR:
@@ -195,6 +182,18 @@ def revoke_session(session: Session, *, by: Membership | None = None, reason_cod
     ended = Session.objects.filter(pk=session.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
     if ended:
         audit.record("signed_out", session, by=by or session.membership, reason_code=reason_code)
+        if session.membership.is_platform:
+            platform.end_visit(session.membership)
+
+
+@transaction.atomic
+def end_other_sessions(session: Session, *, by: Membership) -> int:
+    """End a member's other sessions in this clinic, browsers and programs; how many there were."""
+    live = Session.objects.live(timezone.now()).filter(membership=session.membership).exclude(pk=session.pk)
+    others = list(live.select_related("membership__user"))
+    for other in others:
+        revoke_session(other, by=by, reason_code="ended_by_owner")
+    return len(others)
 
 
 @transaction.atomic
@@ -221,11 +220,29 @@ def confirm_second_factor(session: Session, factor: str) -> None:
     Session.objects.filter(pk=session.pk).update(second_factor=factor)
 
 
-def touch_session(session: Session) -> None:
-    """Remember when a session was last seen, at most once a minute."""
+def touch_session(session: Session, *, at_once: bool = False) -> None:
+    """Remember when a session was last seen, at most twice a minute unless `at_once`.
+
+    The page is told what is left by this very moment, so its warning is never late.
+    """
     now = timezone.now()
-    if now - session.last_seen_at > TOUCH_EVERY:
+    if at_once or now - session.last_seen_at > TOUCH_EVERY:
         Session.objects.filter(pk=session.pk).update(last_seen_at=now)
+        session.last_seen_at = now
+
+
+def times_left(session: Session) -> dict[str, int]:
+    """Seconds until a browser's session falls asleep (`idle`) and until it is over (`absolute`); `opened` names it.
+
+    `opened` is the second it was opened in: tabs tell one sign-in from the next by it, without knowing whose it is.
+    """
+    now = timezone.now()
+    idle = session.last_seen_at + timedelta(minutes=session.tenant.idle_minutes) - now
+    return {
+        "idle": max(0, int(idle.total_seconds())),
+        "absolute": max(0, int((session.expires_at - now).total_seconds())),
+        "opened": int(session.created_at.timestamp()),
+    }
 
 
 def remember_language(user: User, language: str) -> None:

@@ -1,18 +1,35 @@
 """Access and refresh tokens: made and read here, so that every claim is checked in one place (decision X7)."""
 
+import json
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import lru_cache
+from typing import Any
 
 from django.conf import settings
-from rest_framework_simplejwt.exceptions import TokenError
+from jwt.utils import base64url_decode, base64url_encode
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from .models import Session
 
+LONGEST_TOKEN = 4096
+CLAIM_TYPES = {"sub": str, "sid": str, "tenant": str, "type": str, "jti": str, "iss": str, "iat": int, "exp": int}
+_THREE_PARTS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+
 
 class TokenRefused(Exception):
-    """A token that is altered, expired, of the wrong kind or incomplete. The message says nothing of which."""
+    """A token that is altered, of the wrong kind or incomplete. The message says nothing of which."""
+
+
+class TokenExpired(TokenRefused):
+    """A token of ours whose time is over."""
+
+
+class SessionOver(TokenRefused):
+    """A token of ours whose session has ended, or whose person may not come in any more."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +44,17 @@ class Claims:
 
 
 def issue_tokens(session: Session) -> tuple[str, str]:
-    """An access and a refresh token for a session; the refresh token's jti is the session's `refresh_jti`."""
+    """An access and a refresh token for a session; the refresh token's jti is the session's `refresh_jti`.
+
+    Neither says it lives longer than the session does (security.md AU-34).
+    """
     access, refresh = AccessToken(), RefreshToken()
     member = session.membership
     for token in (access, refresh):
         token["sub"] = str(member.user_id)
         token["sid"] = str(session.pk)
         token["tenant"] = str(session.tenant_id)
+        token["exp"] = min(token["exp"], int(session.expires_at.timestamp()))
     refresh["jti"] = str(session.refresh_jti)
     access["jti"] = str(uuid.uuid4())
     # For reading only: what somebody may do is asked of the database at every request.
@@ -43,20 +64,62 @@ def issue_tokens(session: Session) -> tuple[str, str]:
 
 
 def read_token(text: str, *, kind: str) -> Claims:
-    """The claims of an access or refresh token (`kind`). Raises TokenRefused."""
-    if len(text) > 4096:
+    """The claims of an access or refresh token (`kind`). Raises TokenRefused or TokenExpired.
+
+    The library checks signature, times, issuer, audience and type (RFC 8725).
+    Before that the text has to be in the one form we write tokens in, which
+    leaves no header for anybody to choose a key or an algorithm by; after it
+    the claims have to be of the types we write.
+    """
+    if len(text) > LONGEST_TOKEN or not _is_our_form(text):
         raise TokenRefused
     try:
-        token = (AccessToken if kind == "access" else RefreshToken)(text)  # type: ignore[arg-type]
+        (AccessToken if kind == "access" else RefreshToken)(text)  # type: ignore[arg-type]
+        claims = _read_strictly(text)
         return Claims(
-            user_id=uuid.UUID(token["sub"]),
-            session_id=uuid.UUID(token["sid"]),
-            tenant_id=uuid.UUID(token["tenant"]),
-            jti=uuid.UUID(token["jti"]),
-            issued_at=datetime.fromtimestamp(token["iat"], timezone.utc),
+            user_id=uuid.UUID(claims["sub"]),
+            session_id=uuid.UUID(claims["sid"]),
+            tenant_id=uuid.UUID(claims["tenant"]),
+            jti=uuid.UUID(claims["jti"]),
+            issued_at=datetime.fromtimestamp(claims["iat"], timezone.utc),
         )
-    except (TokenError, KeyError, ValueError, TypeError, AttributeError, OverflowError):
+    except ExpiredTokenError:
+        raise TokenExpired from None
+    except (TokenError, KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         raise TokenRefused from None
+
+
+def _is_our_form(text: str) -> bool:
+    """Three parts of canonical base64url, and the header that we write ourselves."""
+    parts = _THREE_PARTS.fullmatch(text)
+    return bool(parts) and parts[1] == _our_header() and all(_is_canonical(part) for part in parts.groups())
+
+
+def _is_canonical(part: str) -> bool:
+    """Whether this is the one way to write these bytes: no padding, no spare bits."""
+    try:
+        return base64url_encode(base64url_decode(part)).decode() == part
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=1)
+def _our_header() -> str:
+    return str(AccessToken()).partition(".")[0]
+
+
+def _read_strictly(text: str) -> dict[str, Any]:
+    """The claims of a token whose signature holds, each named once and of the type we write it in."""
+    claims = dict(json.loads(base64url_decode(text.split(".")[1]), object_pairs_hook=_without_duplicates))
+    if any(type(claims[name]) is not kind for name, kind in CLAIM_TYPES.items()) or claims["exp"] <= claims["iat"]:
+        raise TokenRefused
+    return claims
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _value in pairs}) < len(pairs):
+        raise ValueError
+    return dict(pairs)
 
 
 def access_seconds() -> int:

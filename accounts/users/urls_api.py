@@ -1,4 +1,4 @@
-"""Sign-in routes. `/api/v1/auth/*` is the token flavour (Doctolib) and not these."""
+"""Sign-in routes of the cookie flavour, under /api; `urls_api_token.py` has those under /api/v1."""
 
 from tenancy.doors.routers import both_slashes
 

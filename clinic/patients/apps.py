@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -6,3 +8,6 @@ class PatientsConfig(AppConfig):
     name = "clinic.patients"
     label = "patients"
     verbose_name = _("Patients")
+
+    def ready(self):
+        import_module("clinic.patients.notices")

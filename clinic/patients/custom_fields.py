@@ -89,14 +89,14 @@ def check_custom_fields(values: Any, *, stored: dict[str, Any] | None = None) ->
 
 
 def store_field_values(patient: Patient) -> None:
-    """Bring the index of filterable custom fields up to date for one patient."""
+    """Bring the index of filterable custom fields up to date for one patient; a restricted chart is not in it."""
     if not patient.custom_fields and patient.version == 1:
         return
     fields = CustomField.objects.filter(is_active=True, is_filterable=True)
     rows = [
         PatientFieldValue(patient=patient, field=field, value=index_text(patient.custom_fields[field.key]))
         for field in fields
-        if patient.custom_fields.get(field.key) not in (None, "")
+        if patient.custom_fields.get(field.key) not in (None, "") and not patient.is_restricted
     ]
     PatientFieldValue.objects.filter(patient=patient).delete()
     PatientFieldValue.objects.bulk_create(rows)

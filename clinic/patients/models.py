@@ -1,5 +1,9 @@
 """The patient, and what hangs on it."""
 
+from collections.abc import Callable
+from functools import partial
+from uuid import UUID
+
 import pghistory
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -10,6 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.users.models import Membership
 from clinic.names import Name
 from tenancy.tenants.models import TenantForeignKey, TenantModel, TenantQuerySet, scoped_manager
+
+from .masking import MaskedRows
 
 
 class Lookup(models.Model):
@@ -50,7 +56,7 @@ class Insurer(Lookup):
 ROW_FIELDS = [
     *["id", "tenant", "number", "version", "title", "first_name", "second_name", "first_last_name", "second_last_name"],
     *["sort_name", "birth_date", "died_on", "is_deceased", "archived_at", "document_number", "phone", "cell_phone"],
-    *["gender__name", "gender__code", "document_type__code"],
+    *["gender__name", "gender__code", "document_type__code", "restricted_at", "user"],
 ]
 
 
@@ -59,10 +65,25 @@ class PatientQuerySet(TenantQuerySet):
         """Not archived."""
         return self.filter(archived_at__isnull=True)
 
+    opened: Callable[[], "dict[UUID, EmergencyAccess | None]"] | None = None
+    """The restricted charts the reader may open; None where nothing is masked (set by `visible_to`)."""
+
+    def _clone(self):
+        clone = super()._clone()
+        clone.opened = self.opened
+        return clone
+
     def visible_to(self, member: Membership):
-        """All patients for staff who may see them; for a patient their own chart; otherwise none."""
+        """All patients for staff who may see them; for a patient their own chart; otherwise none.
+
+        A restricted chart that the member may not open comes as its name and number, and `is_masked`
+        (docs/decisions/0009). Rows taken as `values()` come as they are: ask for nothing but ids so.
+        """
         if member.may("patients.view"):
-            return self
+            visible = self._chain()
+            visible._iterable_class = MaskedRows
+            visible.opened = partial(open_charts, member)
+            return visible
         if member.may("patients.view_own"):
             return self.filter(user_id=member.user_id)
         return self.none()
@@ -158,11 +179,17 @@ class Patient(TenantModel):
     custom_fields = models.JSONField(_("custom fields"), default=dict, blank=True)
     demographics = models.JSONField(default=dict, blank=True, editable=False)
 
+    restricted_at = models.DateTimeField(null=True, editable=False)
     archived_at = models.DateTimeField(null=True, editable=False)
     archive_reason = models.CharField(max_length=300, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_by = TenantForeignKey(Membership, null=True, editable=False, related_name="+")
+
+    is_masked = False
+    """Only name and number are there: the chart is restricted, and whoever asked may not open it."""
+    emergency: "EmergencyAccess | None" = None
+    """What lets the reader see this restricted chart just now, where nothing else does."""
 
     objects = scoped_manager(PatientQuerySet)
 
@@ -234,6 +261,10 @@ class Patient(TenantModel):
     @property
     def is_archived(self) -> bool:
         return self.archived_at is not None
+
+    @property
+    def is_restricted(self) -> bool:
+        return self.restricted_at is not None
 
     @property
     def full_address(self) -> str:
@@ -388,3 +419,146 @@ class PatientFieldValue(TenantModel):
 
     def __str__(self):
         return self.value
+
+
+class ChartRestriction(TenantModel):
+    """A time in which a chart is open to few (docs/decisions/0009). The newest without an end is in force."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE (lifted_at, lifted_by_id, lift_reason)")
+
+    patient = TenantForeignKey(Patient, related_name="restrictions")
+    reason = models.CharField(_("reason"), max_length=300)
+    restricted_at = models.DateTimeField(default=timezone.now)
+    restricted_by = TenantForeignKey(Membership, related_name="+")
+    lifted_at = models.DateTimeField(null=True)
+    lifted_by = TenantForeignKey(Membership, null=True, related_name="+")
+    lift_reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "patient"],
+                name="patients_restriction_live_uniq",
+                condition=models.Q(lifted_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self):
+        return self.reason
+
+
+class ChartAccess(TenantModel):
+    """One name on the list of those who open a restricted chart as usual, from when to when."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE (ended_at, ended_by_id)")
+
+    patient = TenantForeignKey(Patient, related_name="allowed")
+    member = TenantForeignKey(Membership, related_name="+")
+    added_at = models.DateTimeField(default=timezone.now)
+    added_by = TenantForeignKey(Membership, related_name="+")
+    ended_at = models.DateTimeField(null=True)
+    ended_by = TenantForeignKey(Membership, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "patient", "member"],
+                name="patients_access_live_uniq",
+                condition=models.Q(ended_at__isnull=True),
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "member"], name="patients_access_member_idx")]
+
+    def __str__(self):
+        return f"{self.member_id} may open {self.patient_id}"
+
+
+class EmergencyAccessQuerySet(TenantQuerySet):
+    def live(self, now):
+        """Open at this moment."""
+        return self.filter(ended_at__isnull=True, opened_at__lte=now, expires_at__gt=now)
+
+    def not_reviewed(self):
+        return self.filter(reviewed_at__isnull=True)
+
+
+class EmergencyAccess(TenantModel):
+    """Somebody broke the glass: who, why, from when to when, and what the reviewer said (clinic.md 5.8, R42).
+
+    Nobody connected as the app can move `expires_at` or rewrite the reason.
+    """
+
+    app_privileges = (
+        *("SELECT", "INSERT"),
+        "UPDATE (ended_at, reviewed_at, reviewed_by_id, verdict, review_note)",
+    )
+
+    class Reason(models.TextChoices):
+        EMERGENCY = "emergency", _("Emergency treatment")
+        COVERING = "covering", _("Covering for a colleague")
+        PATIENT_ASKED = "patient_asked", _("The patient asked for it")
+        OTHER = "other", _("Another reason")
+
+    class Verdict(models.TextChoices):
+        JUSTIFIED = "justified", _("Justified")
+        NOT_JUSTIFIED = "not_justified", _("Not justified")
+
+    patient = TenantForeignKey(Patient, related_name="emergencies")
+    member = TenantForeignKey(Membership, related_name="+", verbose_name=_("member"))
+    reason_code = models.CharField(_("occasion"), max_length=20, choices=Reason)
+    reason = models.CharField(_("reason"), max_length=500)
+    opened_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    reviewed_at = models.DateTimeField(null=True)
+    reviewed_by = TenantForeignKey(Membership, null=True, related_name="+")
+    verdict = models.CharField(_("verdict"), max_length=20, blank=True, choices=Verdict)
+    review_note = models.CharField(_("note"), max_length=1000, blank=True)
+
+    objects = scoped_manager(EmergencyAccessQuerySet)
+
+    class Meta:
+        verbose_name = _("emergency access")
+        verbose_name_plural = _("emergency access")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(expires_at__gt=models.F("opened_at")), name="patients_emergency_dates_chk"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(reviewed_at__isnull=True, reviewed_by__isnull=True, verdict="")
+                | (models.Q(reviewed_at__isnull=False, reviewed_by__isnull=False) & ~models.Q(verdict="")),
+                name="patients_emergency_review_chk",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(reviewed_by=models.F("member")), name="patients_emergency_own_chk"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "member", "opened_at"], name="patients_emergency_member_idx"),
+            models.Index(fields=["tenant", "patient"], name="patients_emergency_patient_idx"),
+            models.Index(fields=["tenant", "opened_at"], name="patients_emergency_opened_idx"),
+        ]
+
+    def __str__(self):
+        return f"{self.get_reason_code_display()}: {self.reason}"
+
+    @property
+    def until(self):
+        """When it ended or will end."""
+        return min(self.ended_at, self.expires_at) if self.ended_at else self.expires_at
+
+    @property
+    def is_over(self) -> bool:
+        return self.until <= timezone.now()
+
+
+def open_charts(member: Membership) -> dict[UUID, EmergencyAccess | None]:
+    """Restricted charts this member may open now, and the emergency access that lets them; None for the lists."""
+    found: dict[UUID, EmergencyAccess | None] = {}
+    if member.may("admin.break_glass"):
+        live = EmergencyAccess.objects.live(timezone.now()).filter(member=member)
+        found |= {access.patient_id: access for access in live}
+    listed = ChartAccess.objects.filter(member=member, ended_at__isnull=True).values_list("patient_id", flat=True)
+    own = Patient.objects.filter(user_id=member.user_id).values_list("id", flat=True)
+    return found | dict.fromkeys([*listed, *own])

@@ -11,6 +11,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.drafts.restoring import find_draft, show_unchecked
 from accounts.guards import requires
 from accounts.permissions import Permission
 from tenancy.audit import services as audit
@@ -77,8 +78,12 @@ def patient_chart(request, patient_id):
 @requires(Permission.PATIENT_CREATE)
 def create_patient(request):
     """Register somebody. Persons who look the same are shown first; registering all the same takes a second press."""
-    form = PatientForm(request.POST or None, custom_fields=selectors.list_custom_fields())
-    numbers = IdentifierFormSet(request.POST or None, prefix="numbers")
+    draft = find_draft(request)
+    words = draft.data if draft else request.POST or None
+    form = PatientForm(words, custom_fields=selectors.list_custom_fields())
+    numbers = IdentifierFormSet(words, prefix="numbers")
+    if draft:
+        show_unchecked(form, numbers)
     doubles = []
     if request.method == "POST" and form.is_valid() and numbers.is_valid():
         data = form.patient_data()
@@ -93,6 +98,7 @@ def create_patient(request):
     context = {
         "form": form,
         "numbers": numbers,
+        "draft": draft,
         "doubles": [presenting.duplicate_entry(double) for double in doubles],
         "links": [(reverse("patients:list"), _("Patients"))],
         "confirmation": presenting.fingerprint(doubles) if doubles else "",
@@ -105,7 +111,7 @@ def update_patient(request, patient_id):
     """Change a patient. When somebody else saved meanwhile both versions are shown, and nothing typed is lost."""
     patient = selectors.get_patient(patient_id, by=request.member)
     fields = selectors.list_custom_fields()
-    comparison = None
+    comparison, draft = None, find_draft(request)
     if request.method == "POST":
         form = PatientForm(
             request.POST, instance=selectors.get_patient(patient_id, by=request.member), custom_fields=fields
@@ -130,10 +136,13 @@ def update_patient(request, patient_id):
                 presenting.add_refusal(form, refusal)
     else:
         audit.record_read(patient, by=request.member, kind="edit")
-        form = PatientForm(instance=patient, custom_fields=fields)
+        words = draft.data if draft else None
+        form = PatientForm(words, instance=patient, custom_fields=fields)
         known = presenting.identifier_rows(selectors.list_identifiers(patient))
-        numbers = IdentifierFormSet(prefix="numbers", known=known)
-    context = {"form": form, "numbers": numbers, "comparison": comparison}
+        numbers = IdentifierFormSet(words, prefix="numbers", known=known)
+        if draft:
+            show_unchecked(form, numbers)
+    context = {"form": form, "numbers": numbers, "comparison": comparison, "draft": draft}
     return _render_chart(request, "patients/edit.html", patient, "edit", context, status=_form_status(request))
 
 

@@ -37,17 +37,24 @@ _DATES = (
 
 
 def tokens_of(patient: Patient, identifier_values: Iterable[str] = ()) -> set[str]:
-    """Every word this patient can be found by: names (old ones too), numbers, phones both ways round, e-mail."""
+    """Every word this patient can be found by: names (old ones too), numbers, phones both ways round, e-mail.
+
+    A restricted chart has its name and patient number only, so no search tells
+    anything else (docs/decisions/0009).
+    """
     names = [
         patient.first_name,
         patient.second_name,
         patient.first_last_name,
         patient.second_last_name,
-        patient.previous_names,
+        "" if patient.is_restricted else patient.previous_names,
     ]
     tokens = {word for name in names for word in spellings_of(name)}
     tokens |= _pairs(tokens)
     tokens |= {word for name in (*names, patient.name) if is_unspaced(name) for word in _suffixes(name)}
+    tokens.add(str(patient.number))
+    if patient.is_restricted:
+        return {token[:LONGEST_TOKEN] for token in tokens if token}
     for number in (patient.document_number, *identifier_values):
         tokens |= _number_tokens(number)
     for phone in (patient.phone, patient.cell_phone):
@@ -55,7 +62,6 @@ def tokens_of(patient: Patient, identifier_values: Iterable[str] = ()) -> set[st
             tokens |= {digits, REVERSED + digits[::-1]}
     if patient.email:
         tokens.add(fold(patient.email))
-    tokens.add(str(patient.number))
     return {token[:LONGEST_TOKEN] for token in tokens if token}
 
 
@@ -113,7 +119,9 @@ def find_patient_ids(
         return _find(cursor, tenant_id, leading, others, limit, present_only)
 
 
-_BORN = "SELECT id AS patient_id FROM patients_patient WHERE tenant_id = %s AND birth_date = %s"
+_BORN = (
+    "SELECT id AS patient_id FROM patients_patient WHERE tenant_id = %s AND birth_date = %s AND restricted_at IS NULL"
+)
 _IS = "SELECT patient_id FROM patients_patienttoken WHERE tenant_id = %s AND token = %s"
 _BEGINS = "SELECT patient_id FROM patients_patienttoken WHERE tenant_id = %s AND token ^@ %s"
 

@@ -1,26 +1,45 @@
-"""Reading patients, always as somebody (`by`): what they may not see is not there."""
+"""Reading patients, always as somebody (`by`): what they may not see is not there.
+
+A restricted chart is there as a masked row; opening it raises ChartRestricted (docs/decisions/0009).
+"""
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import TruncMonth
 from django.http import Http404
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.users.models import Membership
+from accounts.users.selectors import list_members_who_may, may_have
 from clinic.names import words_of
 from tenancy.audit import selectors as audit_selectors
 from tenancy.audit.models import AuditRead
+from tenancy.rules import NotAllowed
 
 from .custom_fields import patients_with
-from .models import Consent, CustomField, Patient, PatientIdentifier, PatientVersion
+from .models import (
+    ChartAccess,
+    ChartRestriction,
+    Consent,
+    CustomField,
+    EmergencyAccess,
+    Patient,
+    PatientIdentifier,
+    PatientVersion,
+    open_charts,
+)
 from .search import find_patient_ids, read_query
 
 MOST_FOUND = 200
+REVIEW_WITHIN = timedelta(days=5)
 TRACKED = [
     field.name
     for field in Patient._meta.concrete_fields
@@ -29,8 +48,27 @@ TRACKED = [
 """Fields of a patient that people fill in and compare, in the order of the form."""
 
 
+class ChartRestricted(NotAllowed):
+    """This chart is restricted, and whoever asks may not open it just now. Names the chart for the door to go on."""
+
+    code = "chart_restricted"
+
+    def __init__(self, patient: Patient, *, by: Membership):
+        if by.may("admin.break_glass"):
+            sentence = _("This chart is restricted. In an emergency open it by break-glass, with a reason.")
+        else:
+            sentence = _("This chart is restricted to the people who treat this patient.")
+        super().__init__(sentence)
+        self.patient_id = patient.pk
+
+
 def list_patients(
-    *, by: Membership, search: str = "", include_archived: bool = False, custom: dict[str, str] | None = None
+    *,
+    by: Membership,
+    search: str = "",
+    include_archived: bool = False,
+    custom: dict[str, str] | None = None,
+    by_birth_date: bool = False,
 ) -> QuerySet[Patient]:
     """Patients the caller may see, as a queryset with lookups joined; unsorted, the door decides.
 
@@ -38,8 +76,12 @@ def list_patients(
     end of a phone number, an e-mail address, a birth date. It finds at most
     200; a search that finds that many wants one more word. `custom` maps keys
     of filterable custom fields to values; RuleBroken for any other field.
+    Restricted charts are found by name and number alone, by everybody. Who
+    sorts by birth date says so (`by_birth_date`): a masked row's place would tell it.
     """
     patients = Patient.objects.visible_to(by).with_lookups()
+    if by_birth_date:
+        patients = patients.filter(restricted_at__isnull=True)
     for key, value in (custom or {}).items():
         patients = patients.filter(id__in=patients_with(key, value))
     if not include_archived:
@@ -50,17 +92,35 @@ def list_patients(
     if asked.is_empty:
         return patients.none()
     if not asked.words:
-        return patients.filter(birth_date=asked.born_on)
+        return patients.filter(birth_date=asked.born_on, restricted_at__isnull=True)
     found = find_patient_ids(asked.words, limit=MOST_FOUND, born_on=asked.born_on, present_only=not include_archived)
     return patients.filter(id__in=found)
 
 
 def get_patient(patient_id: UUID | str, *, by: Membership) -> Patient:
-    """One patient, archived or not. Raises Http404 for what is not there, not ours, or not theirs to see."""
+    """One patient whole, archived or not.
+
+    Raises Http404 for what is not there, not ours, or not theirs to see, and
+    ChartRestricted for a chart they may find and not open.
+    """
+    patient = get_patient_row(patient_id, by=by)
+    if patient.is_masked:
+        raise ChartRestricted(patient, by=by)
+    return patient
+
+
+def get_patient_row(patient_id: UUID | str, *, by: Membership) -> Patient:
+    """One patient as a list shows them: masked where the chart is restricted. Raises Http404 as `get_patient`."""
     patient = Patient.objects.visible_to(by).with_lookups().filter(pk=patient_id).first()
     if patient is None:
         raise Http404
     return patient
+
+
+def require_open(patient: Patient, *, by: Membership | None) -> None:
+    """Raises ChartRestricted where this member may not open the chart now; for services, under their lock."""
+    if by is not None and patient.is_restricted and patient.pk not in open_charts(by):
+        raise ChartRestricted(patient, by=by)
 
 
 def list_identifiers(patient: Patient) -> list[PatientIdentifier]:
@@ -91,13 +151,14 @@ def find_possible_duplicates(candidate: Patient, *, by: Membership) -> list[Poss
 
     Same document; same e-mail or phone with a similar name; same birth date with
     a similar name; the same whole name where the birth date does not contradict.
+    Of a restricted chart only the name is compared.
     """
     known = Patient.objects.visible_to(by).with_lookups().exclude(pk=candidate.pk)
     near = Q(sort_name=candidate.sort_name)
     if candidate.birth_date:
-        near |= Q(birth_date=candidate.birth_date)
+        near |= Q(birth_date=candidate.birth_date, restricted_at__isnull=True)
     if candidate.document_key:
-        near |= Q(document_key=candidate.document_key)
+        near |= Q(document_key=candidate.document_key, restricted_at__isnull=True)
     contacts = [value for value in (candidate.email, candidate.phone, candidate.cell_phone) if value]
     same_contact = {pk for value in contacts for pk in find_patient_ids(read_query(value).words, limit=20)}
     near |= Q(id__in=same_contact)
@@ -201,7 +262,7 @@ def list_looks(patient: Patient, *, limit: int = 200) -> list[Look]:
 def list_recent_patients(*, by: Membership, limit: int = 8) -> list[Patient]:
     """The patients whose charts this member opened last, newest first."""
     reads: Iterable[AuditRead] = audit_selectors.list_reads_by(by).filter(
-        object_type="patient", kind__in=["chart", "edit"]
+        object_type="patient", kind__in=["chart", "edit", "break_glass"]
     )[: limit * 5]
     newest = list(dict.fromkeys(UUID(read.object_id) for read in reads))[:limit]
     found = Patient.objects.visible_to(by).with_lookups().in_bulk(newest)
@@ -232,3 +293,106 @@ def demographics_text(patient: Patient) -> str:
 def _contact(patient: Patient) -> dict[str, str] | None:
     given = {"phone": patient.phone, "cell_phone": patient.cell_phone, "email": patient.email}
     return {name: value for name, value in given.items() if value} or None
+
+
+# --- Restricted charts and break-glass -------------------------------------------------------------------------------
+
+
+def get_restriction(patient: Patient) -> ChartRestriction | None:
+    """Why and by whom a chart is restricted now; None for one that is not."""
+    in_force = ChartRestriction.objects.filter(patient=patient, lifted_at__isnull=True)
+    return in_force.select_related("restricted_by__user").first()
+
+
+def list_allowed(patient: Patient) -> list[ChartAccess]:
+    """Who opens this restricted chart as usual, the first on the list first."""
+    listed = ChartAccess.objects.filter(patient=patient, ended_at__isnull=True)
+    return list(listed.select_related("member__user", "added_by__user").order_by("added_at", "id"))
+
+
+def is_listed(patient: Patient, *, member: Membership) -> bool:
+    """Whether this member is on the list of a restricted chart, and so may decide who else is."""
+    return ChartAccess.objects.filter(patient=patient, member=member, ended_at__isnull=True).exists()
+
+
+def list_may_be_allowed(patient: Patient, *, limit: int = 500) -> QuerySet[Membership]:
+    """Members who could be put on the list, by name: those with a right to see patients who are not on it."""
+    listed = ChartAccess.objects.filter(patient=patient, ended_at__isnull=True)
+    return may_have("patients.view").exclude(pk__in=listed.values("member_id")).order_by("user__name")[:limit]
+
+
+def may_take_over(patient: Patient, *, by: Membership) -> bool:
+    """Whether nobody on the list works here any more, and this member may restrict charts."""
+    if not by.may("patients.restrict"):
+        return False
+    listed = ChartAccess.objects.filter(patient=patient, ended_at__isnull=True)
+    return not Membership.objects.active().filter(pk__in=listed.values("member_id")).exists()
+
+
+def list_reviewers(*, but: Membership) -> list[Membership]:
+    """Who reviews an emergency access of this member: the reviewers, or where there are none the administrators."""
+    for permission in ("audit.review", "admin.users"):
+        if found := [member for member in list_members_who_may(permission) if member.user_id != but.user_id]:
+            return found
+    return []
+
+
+def may_review(by: Membership) -> bool:
+    """Reviewers may; administrators only where the clinic has nobody else for it."""
+    return by.may("audit.review") or (by.may("admin.users") and not list_members_who_may("audit.review"))
+
+
+def list_emergency_accesses() -> QuerySet[EmergencyAccess]:
+    """Every break-glass of this clinic: those waiting for a review first, the oldest of them on top."""
+    rows = EmergencyAccess.objects.select_related("member__user", "reviewed_by__user", "patient")
+    return rows.order_by(F("reviewed_at").desc(nulls_first=True), "opened_at", "id")
+
+
+def get_emergency_access(access_id: UUID | str, *, by: Membership) -> EmergencyAccess:
+    """One break-glass, for reviewers and for who did it. Raises Http404 for everybody else."""
+    found = list_emergency_accesses().filter(pk=access_id).first()
+    if found is None or not (found.member_id == by.pk or may_review(by)):
+        raise Http404
+    return found
+
+
+def count_open_reviews(by: Membership) -> int:
+    """How many wait for a review by this member; those of their own wait for somebody else."""
+    return EmergencyAccess.objects.not_reviewed().exclude(member=by).count()
+
+
+def list_seen(access: EmergencyAccess) -> list[AuditRead]:
+    """What somebody opened of the chart while the glass was broken, oldest first."""
+    reads = audit_selectors.list_reads_by(access.member).filter(
+        object_type="patient",
+        object_id=str(access.patient_id),
+        at__gte=access.opened_at,
+        at__lt=access.until,
+        kind__startswith="break_glass",
+    )
+    return list(reads.order_by("at", "id")[:500])
+
+
+@dataclass(frozen=True)
+class MonthOfReviews:
+    """Break-glass in one month (its first day): how often, how many reviewed, how many of them not justified."""
+
+    month: datetime
+    opened: int
+    reviewed: int
+    not_justified: int
+
+
+def count_by_month(*, months: int = 3) -> list[MonthOfReviews]:
+    """The last months that had any, newest first, in the clinic's own time."""
+    counted = (
+        EmergencyAccess.objects.annotate(month=TruncMonth("opened_at", tzinfo=timezone.get_current_timezone()))
+        .values("month")
+        .annotate(
+            opened=Count("id"),
+            reviewed=Count("id", filter=Q(reviewed_at__isnull=False)),
+            not_justified=Count("id", filter=Q(verdict=EmergencyAccess.Verdict.NOT_JUSTIFIED)),
+        )
+        .order_by("-month")[:months]
+    )
+    return [MonthOfReviews(**row) for row in counted]

@@ -7,8 +7,9 @@ from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from clinic.names import Name, split_name
+from tenancy.doors.serializers import KnownFieldsSerializer
 
-from .models import Gender, Patient
+from .models import EmergencyAccess, Gender, Patient
 
 
 class PatientRowSerializer(serializers.ModelSerializer):
@@ -20,10 +21,15 @@ class PatientRowSerializer(serializers.ModelSerializer):
     gender = serializers.CharField(source="gender.word", help_text="male, female, other or unknown")
     address = serializers.CharField(source="full_address")
     repo = serializers.CharField()
+    restricted = serializers.BooleanField(
+        source="is_restricted", help_text="The chart is open to few; the others see its name and nothing else."
+    )
 
     class Meta:
         model = Patient
-        fields = ["id", "name", "email", "phone", "dateOfBirth", "gender", "address", "created_at", "repo"]
+        fields = [
+            *["id", "name", "email", "phone", "dateOfBirth", "gender", "address", "created_at", "repo", "restricted"]
+        ]
 
     def get_phone(self, patient) -> str:
         return patient.phone or patient.cell_phone
@@ -38,18 +44,6 @@ class PatientSerializer(PatientRowSerializer):
 
     class Meta(PatientRowSerializer.Meta):
         fields = [*PatientRowSerializer.Meta.fields, "bloodType", "allergies", "medicalHistory"]
-
-
-class KnownFieldsSerializer(serializers.Serializer):
-    """Refuses keys it does not know by name, so that nothing sent is dropped in silence."""
-
-    def to_internal_value(self, data):
-        unknown = set(data) - set(self.fields) if isinstance(data, dict) else ()
-        if unknown:
-            raise serializers.ValidationError(
-                {str(key)[:100]: [_("There is no such field.")] for key in sorted(unknown)}
-            )
-        return super().to_internal_value(data)
 
 
 class WritePatientSerializer(KnownFieldsSerializer):
@@ -153,6 +147,7 @@ class RawDemographicsSerializer(serializers.Serializer):
 
 class RepositoryRowSerializer(serializers.Serializer):
     repo = serializers.CharField()
+    restricted = serializers.BooleanField()
     demographics = serializers.DictField(allow_null=True)
 
 
@@ -165,3 +160,22 @@ class LookSerializer(serializers.Serializer):
     at = serializers.DateTimeField()
     kind = serializers.CharField()
     reason = serializers.CharField()
+
+
+class BreakGlassSerializer(KnownFieldsSerializer):
+    """Why somebody opens a chart that is restricted."""
+
+    reason_code = serializers.ChoiceField(choices=EmergencyAccess.Reason.values)
+    reason = serializers.CharField(min_length=10, max_length=500)
+
+    def validate_reason(self, text):
+        words = " ".join(text.split())
+        if len(words) < 10:
+            raise serializers.ValidationError(_("Say in at least 10 characters why you open this chart."))
+        return words
+
+
+class EmergencyAccessSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = EmergencyAccess
+        fields = ["opened_at", "expires_at", "reason_code", "reason"]

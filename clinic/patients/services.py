@@ -19,7 +19,7 @@ from tenancy.tenants.numbering import next_number
 from .custom_fields import check_custom_fields, store_field_values
 from .models import Consent, Patient, PatientIdentifier
 from .search import store_tokens
-from .selectors import TRACKED
+from .selectors import TRACKED, require_open
 
 WRITABLE = frozenset({*TRACKED, "custom_fields", "demographics", "user"})
 
@@ -84,7 +84,7 @@ def update_patient(
     replaces the whole list when given. Raises as `create_patient` does, and
     RuleBroken for an archived patient.
     """
-    patient = _lock(patient, expected_version)
+    patient = lock_patient(patient, by=by, expected_version=expected_version)
     _refuse_archived(patient)
     before, agreed = _state(patient), patient.habeas_data
     _assign(patient, changes)
@@ -118,21 +118,21 @@ def archive_patient(patient: Patient, *, by: Membership, reason: str, expected_v
     """Take a patient out of the lists. Nothing is deleted; `restore_patient` puts it back. A reason is required."""
     if not reason.strip():
         raise RuleBroken(_("Say why this chart is archived."))
-    patient = _lock(patient, expected_version)
+    patient = lock_patient(patient, by=by, expected_version=expected_version)
     if patient.is_archived:
         raise RuleBroken(_("This patient is archived already."))
     patient.archived_at, patient.archive_reason = timezone.now(), reason.strip()[:300]
-    return _save_state(patient, "patient_archived", by=by, reason=reason)
+    return save_state(patient, "patient_archived", by=by, reason=reason)
 
 
 @transaction.atomic
 def restore_patient(patient: Patient, *, by: Membership, expected_version: int | None = None) -> Patient:
     """Put an archived patient back into the lists."""
-    patient = _lock(patient, expected_version)
+    patient = lock_patient(patient, by=by, expected_version=expected_version)
     if not patient.is_archived:
         raise RuleBroken(_("This patient is not archived."))
     patient.archived_at, patient.archive_reason = None, ""
-    return _save_state(patient, "patient_restored", by=by)
+    return save_state(patient, "patient_restored", by=by)
 
 
 @transaction.atomic
@@ -143,7 +143,7 @@ def record_consent(patient: Patient, *, by: Membership, kind: str, granted: bool
     """
     if kind not in Consent.Kind.values:
         raise RuleBroken(_("There is no such kind of consent."))
-    patient = _lock(patient, None)
+    patient = lock_patient(patient, by=by)
     _refuse_archived(patient)
     consent = _add_consent(patient, by=by, kind=kind, granted=granted, note=note)
     if kind == Consent.Kind.DATA_PROCESSING and patient.habeas_data != granted:
@@ -217,8 +217,13 @@ def _state(patient: Patient) -> dict[str, Any]:
     return {name: getattr(patient, name) for name in sorted(WRITABLE - {"user"})} | {"user": patient.user_id}
 
 
-def _lock(patient: Patient, expected_version: int | None) -> Patient:
+def lock_patient(
+    patient: Patient, *, by: Membership | None, expected_version: int | None = None, whoever: bool = False
+) -> Patient:
+    """The row as it stands now, locked. Raises StaleVersion, and ChartRestricted unless it does not matter who asks."""
     locked = Patient.objects.select_for_update(of=("self",), no_key=True).with_lookups().get(pk=patient.pk)
+    if not whoever:
+        require_open(locked, by=by)
     if expected_version is not None and locked.version != expected_version:
         raise StaleVersion(_("Somebody else has changed this patient in the meantime. Nothing was saved."))
     return locked
@@ -241,7 +246,8 @@ def _save(patient: Patient, **how: Any) -> None:
         raise
 
 
-def _save_state(patient: Patient, action: str, *, by: Membership, reason: str = "") -> Patient:
+def save_state(patient: Patient, action: str, *, by: Membership, reason: str = "") -> Patient:
+    """Save a locked row in another state, as its next version, with a line in the trail."""
     patient.version += 1
     patient.updated_at, patient.updated_by = timezone.now(), by
     patient.save(force_update=True)

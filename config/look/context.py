@@ -8,7 +8,10 @@ from django.urls import NoReverseMatch, get_urlconf, reverse
 from django.utils.translation import get_language_bidi
 from django.utils.translation import gettext_lazy as _
 
+from accounts.notifications import mailbox
+from accounts.notifications.selectors import count_unread
 from accounts.permissions import Permission
+from accounts.users.sessions import times_left
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,50 @@ class Frame:
         return _address("users:sign_out")
 
     @property
+    def sign_in_url(self):
+        return _address("users:sign_in")
+
+    @property
+    def keep_alive_url(self):
+        return _address("users:keep_alive")
+
+    @property
+    def session_times(self):
+        """How long the session of this browser lasts (sessions.times_left), for session.js; None for strangers."""
+        session = getattr(self.request, "sign_in", None)
+        return times_left(session) if self.member and session and session.kind == session.Kind.PAGE else None
+
+    @property
+    def visit(self):
+        """A platform administrator works here: until when, why, and how to leave. None for members of the clinic."""
+        session = getattr(self.request, "sign_in", None)
+        if not self.member or not session or not self.member.is_platform:
+            return None
+        return {
+            "until": session.expires_at,
+            "reason": self.request.session.get("visit_reason", ""),
+            "leave_url": _address("users:leave_clinic"),
+        }
+
+    @property
     def account_url(self):
         return _address("team:profile")
+
+    @cached_property
+    def bell(self):
+        """Where the inbox is and how many are unread: one look at one index, asked only by pages that draw it."""
+        if not self.member or not _address("notifications:inbox"):
+            return None
+        return {
+            "url": _address("notifications:inbox"),
+            "count_url": _address("notifications:count"),
+            "unread": count_unread(self.member),
+        }
+
+    @property
+    def mails_url(self):
+        """Where the demo shows the mails that nobody sends."""
+        return _address("notifications:mails") if mailbox.is_open() else ""
 
     @property
     def admin_url(self):

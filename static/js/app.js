@@ -158,11 +158,14 @@ function showErrors(root) {
 
 // --- htmx ----------------------------------------------------------------------------------------------------------
 
+// What a page asks for by itself must not disturb: no message when it fails, no reload when the session is over.
+const isBackground = (event) => event.detail.requestConfig?.headers["X-Background"] !== undefined;
+
 document.addEventListener("htmx:beforeSwap", (event) => {
   // The session ended: a partial answer would put the sign-in page inside a table.
   if (event.detail.serverResponse?.includes('data-page="sign-in"')) {
     event.detail.shouldSwap = false;
-    location.reload();
+    if (!isBackground(event)) location.reload();
   }
 });
 
@@ -182,6 +185,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
 
 for (const kind of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(kind, (event) => {
+    if (isBackground(event)) return;
     const reads = event.detail.requestConfig?.verb === "get";
     sayFailed(reads ? announcer.dataset.unreachable : announcer.dataset.failed);
   });

@@ -3,11 +3,15 @@
 It lets Redis errors through as a 500, and it has no word for "when again".
 Here a `Limit` says what happens without Redis, and a `Usage` says how long to
 wait. Windows are fixed and shifted per key (django-ratelimit adds a jitter by
-CRC), so not everybody is let in again at the same second.
+CRC), so not everybody is let in again at the same second. A fixed window lets
+twice its limit pass around its edge; where that matters, as at the sign-in,
+stands a `SlidingLimit`.
 """
 
+import hashlib
 import time
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import structlog
@@ -21,7 +25,7 @@ from rest_framework.throttling import BaseThrottle
 from .addresses import client_address
 from .refusals import LimiterUnavailable
 
-__all__ = ["Limit", "LimiterUnavailable", "RedisThrottle", "Usage", "client_address"]
+__all__ = ["Limit", "LimiterUnavailable", "RedisThrottle", "SlidingLimit", "Usage", "client_address"]
 
 log = structlog.get_logger(__name__)
 FAILURES = Counter("carewright_limiter_failures_total", "Times a rate limit could not be counted", ["group"])
@@ -33,13 +37,19 @@ _paused_until: dict[str, float] = {}
 
 @dataclass(frozen=True)
 class Usage:
-    """What one key has used. `retry_after` is in whole seconds until the window ends, at least 1."""
+    """What one key has used. `retry_after` is in whole seconds until the window ends, at least 1.
+
+    Of a SlidingLimit also the `ticket` that `give_back` takes, and for how many
+    seconds its counts have been kept: few after Redis was started or emptied.
+    """
 
     allowed: bool
     limit: int
     remaining: int
     retry_after: int
     counted: bool = True
+    ticket: str = ""
+    kept_for: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,67 @@ class Limit:
         if self.fail == "closed":
             raise LimiterUnavailable()
         return Usage(True, self.count, self.count, 1, counted=False)
+
+
+# KEYS: the moments of this key's hits, when counting began on this server.
+# ARGV: now and window in seconds, limit, a ticket for the new hit ("" only looks).
+_SLIDE = """
+local now, window, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+redis.call('SETNX', KEYS[2], ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
+local used = redis.call('ZCARD', KEYS[1])
+local allowed = used < limit
+if allowed and ARGV[4] ~= '' then
+    redis.call('ZADD', KEYS[1], now, ARGV[4])
+    redis.call('EXPIRE', KEYS[1], window + 1)
+    used = used + 1
+end
+local oldest = tonumber(redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] or now)
+local kept_for = math.floor(now - tonumber(redis.call('GET', KEYS[2])))
+return {allowed and 1 or 0, used, math.ceil(oldest + window - now), kept_for}
+"""
+
+
+class SlidingLimit(Limit):
+    """A Limit that holds in every stretch of its time, not only from one full quarter of an hour to the next.
+
+    A hit that is refused counts nothing, so who keeps trying is not kept out
+    for longer. A hit that turns out to be harmless can be given back.
+    """
+
+    def give_back(self, key: str, usage: Usage) -> None:
+        """Take one hit back. Without Redis it stays: the next one is refused anyway."""
+        if usage.ticket:
+            self._ask(lambda client: client.zrem(self._stored(key), usage.ticket))
+
+    def reset(self, key: str) -> None:
+        """Start this key afresh. Without Redis there is nothing to reset."""
+        self._ask(lambda client: client.delete(self._stored(key)))
+
+    def _use(self, key: str, *, increment: bool) -> Usage:
+        if time.monotonic() < _paused_until.get(_server(), 0):
+            return self._without_redis()
+        ticket = uuid.uuid4().hex if increment else ""
+        keys = [self._stored(key), caches[settings.RATELIMIT_USE_CACHE].make_key("sl:since")]
+        arguments = [time.time(), self.seconds, self.count, ticket]
+        answer = self._ask(lambda client: client.register_script(_SLIDE)(keys, arguments))
+        if answer is None:
+            return self._without_redis()
+        allowed, used, wait, kept_for = answer
+        usage = Usage(bool(allowed), self.count, max(0, self.count - used), max(1, wait), kept_for=kept_for)
+        return replace(usage, ticket=ticket) if allowed else usage
+
+    def _stored(self, key: str) -> str:
+        name = hashlib.sha256(f"{self.group}\0{key}".encode()).hexdigest()
+        return caches[settings.RATELIMIT_USE_CACHE].make_key(f"sl:{name}")
+
+    def _ask(self, question):
+        """What Redis answers to a question about it; None when it is away."""
+        try:
+            return question(caches[settings.RATELIMIT_USE_CACHE]._cache.get_client(write=True))
+        except (RedisError, OSError) as error:
+            self._fail(error)
+            return None
 
 
 def _server() -> str:

@@ -96,7 +96,10 @@ def test_admin_changes_nothing(demo, clinic, admin, nurse, page_client, model):
     assert type(row).objects.filter(pk=row.pk).exists()
 
 
-@pytest.mark.parametrize("address", ["/admin/auth/group/", "/admin/otp_totp/totpdevice/"])
+@pytest.mark.parametrize(
+    "address",
+    ["/admin/auth/group/", "/admin/second_factor/authenticator/", "/admin/django_otp_webauthn/webauthncredential/"],
+)
 def test_admin_keeps_what_belongs_to_no_clinic_from_clinics(demo, clinic, admin, page_client, address):
     assert page_client(admin).get(address).status_code in {403, 404}
 

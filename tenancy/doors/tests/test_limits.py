@@ -10,7 +10,7 @@ from django.test import RequestFactory
 from rest_framework.request import Request
 
 from tenancy.doors import limits
-from tenancy.doors.limits import Limit, LimiterUnavailable, RedisThrottle
+from tenancy.doors.limits import Limit, LimiterUnavailable, RedisThrottle, SlidingLimit
 
 
 @pytest.fixture(autouse=True)
@@ -190,3 +190,125 @@ def test_throttle_counts_nobody_without_a_key():
     throttle = OneThrottle()
 
     assert all(throttle.allow_request(Request(RequestFactory().get("/")), None) for _ in range(5))
+
+
+# --- A window that slides --------------------------------------------------------------------------------------------
+
+SLIDING = SlidingLimit("test-sliding", "5/15m", fail="closed")
+
+
+@pytest.fixture
+def clock(time_machine):
+    """Seconds since some moment: `clock(30)` moves there. Later than what other tests have counted."""
+    start = int(time.time()) + 100_000
+    return lambda seconds: time_machine.move_to(start + seconds, tick=False)
+
+
+def test_a_sliding_limit_holds_around_every_edge(key, clock):
+    """Of one try a minute for an hour, no quarter of an hour lets more than five pass."""
+    passed = []
+    for minute in range(60):
+        clock(minute * 60)
+        if SLIDING.hit(key).allowed:
+            passed.append(minute)
+
+    assert max(sum(first <= minute < first + 15 for minute in passed) for first in range(60)) == 5
+    assert len(passed) == 20
+
+
+def test_a_fixed_limit_does_not(key, clock):
+    """The control, and why sign-ins slide: five at a window's end and five right after it."""
+    clock(0)
+    edge = FIVE.peek(key).retry_after
+    clock(edge - 1)
+    before = [FIVE.hit(key).allowed for _ in range(5)]
+    clock(edge)
+
+    assert [*before, *(FIVE.hit(key).allowed for _ in range(5))] == [True] * 10
+
+
+def test_a_sliding_limit_says_when_the_next_place_is_free(key, clock):
+    for seconds in (0, 100, 200, 300, 400):
+        clock(seconds)
+        SLIDING.hit(key)
+
+    clock(500)
+    full = SLIDING.hit(key)
+    clock(899)
+    last_second = SLIDING.peek(key)
+    clock(900)
+
+    assert (full.allowed, full.remaining, full.retry_after) == (False, 0, 400)
+    assert (last_second.allowed, last_second.retry_after) == (False, 1)
+    assert SLIDING.hit(key).allowed
+    assert not SLIDING.hit(key).allowed
+
+
+def test_trying_on_keeps_nobody_out_for_longer(key, clock):
+    clock(0)
+    for _ in range(5):
+        SLIDING.hit(key)
+    for seconds in range(10, 900, 10):
+        clock(seconds)
+        assert not SLIDING.hit(key).allowed
+
+    clock(900)
+    assert SLIDING.hit(key).allowed
+
+
+def test_give_back_frees_one_place_once(key):
+    usages = [SLIDING.hit(key) for _ in range(5)]
+
+    for _ in range(3):
+        SLIDING.give_back(key, usages[2])
+    SLIDING.give_back(key, SLIDING.peek(key))
+
+    assert [SLIDING.hit(key).allowed for _ in range(3)] == [True, False, False]
+
+
+def test_a_sliding_limit_starts_afresh(key):
+    for _ in range(6):
+        SLIDING.hit(key)
+
+    SLIDING.reset(key)
+
+    assert SLIDING.hit(key).remaining == 4
+    assert SLIDING.hit(key + "x").remaining == 4
+
+
+def test_a_sliding_limit_says_how_long_it_has_kept_counts(key, clock):
+    redis = caches["default"]._cache.get_client(write=True)
+    redis.delete(caches["default"].make_key("sl:since"))
+    clock(0)
+    SLIDING.hit(key)
+    clock(600)
+
+    assert SLIDING.peek(key).kept_for == 600
+    redis.delete(caches["default"].make_key("sl:since"))
+    assert SLIDING.peek(key).kept_for == 0
+    redis.delete(caches["default"].make_key("sl:since"))
+
+
+def test_a_sliding_limit_is_exact_under_parallel_calls(key):
+    allowed = []
+    gate = threading.Barrier(8)
+
+    def try_often():
+        gate.wait()
+        allowed.extend(SLIDING.hit(key).allowed for _ in range(5))
+        caches.close_all()
+
+    threads = [threading.Thread(target=try_often) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert allowed.count(True) == 5
+
+
+@pytest.mark.parametrize("method", ["hit", "peek"])
+def test_a_sliding_limit_refuses_without_redis(key, without_redis, method):
+    with pytest.raises(LimiterUnavailable):
+        getattr(SLIDING, method)(key)
+    SLIDING.reset(key)
