@@ -9,6 +9,6 @@ class SchedulingConfig(AppConfig):
 
     def ready(self):
         """The waiting list hears of every time that becomes free."""
-        from . import services, waiting
+        from . import notices, services, waiting  # noqa: F401  (notices registers its mails)
 
         services.call_when_freed(waiting.offer_freed_time)

@@ -16,12 +16,13 @@ from accounts.permissions import Permission
 from accounts.users.models import Membership
 from clinic.patients.models import Patient
 from clinic.places.models import Location, Resource
+from clinic.places.services import create_location
 from clinic.practitioners.models import Practitioner
 from tenancy.audit import services as audit
 from tenancy.rules import NotAllowed, RuleBroken, StaleVersion
 from tenancy.tenants.numbering import next_number
 
-from . import plans
+from . import notices, plans
 from .availability import Slot, nearest, slots
 from .models import (
     LONGEST_VISIT_MINUTES,
@@ -102,6 +103,7 @@ class Wanted:
     overbook_reason: str = ""
     submit_key: uuid.UUID | None = None
     source: str = Appointment.Source.STAFF
+    tells_patient: bool = True
     custom_fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -127,6 +129,8 @@ def book(wanted: Wanted, *, by: Membership | None, state: str = State.BOOKED) ->
     _write(appointment, chosen, is_new=True)
     _note(appointment, "booked", by=by, new_state=state, reason=wanted.overbook_reason)
     audit.record("appointment_booked", appointment, by=by, reason=wanted.overbook_reason, details=_facts(appointment))
+    if wanted.tells_patient and state != State.HELD:
+        notices.tell_patient(appointment, notices.CONFIRMATION)
     return appointment
 
 
@@ -190,6 +194,8 @@ def reschedule(
         "appointment_moved", appointment, by=by, reason=reason or overbook_reason,
         changes={name: (before[name], after) for name, after in _facts(appointment).items() if before[name] != after},
     )  # fmt: skip
+    if appointment.state != State.HELD:
+        notices.tell_patient(appointment, notices.MOVED)
     _tell_freed(freed)
     return appointment
 
@@ -229,7 +235,11 @@ def move(
         raise RuleBroken(_("Say why the visit is cancelled."), code="reason_required")
     moved = _set_state(appointment, to, by=by, action="moved_on", reason=reason, batch=batch)
     if to == State.CANCELLED:
+        if old != State.HELD:
+            notices.tell_patient(moved, notices.CANCELLED)
         _tell_freed(moved)
+    elif old in PENDING:
+        notices.tell_patient(moved, notices.CONFIRMATION)
     return moved
 
 
@@ -272,7 +282,7 @@ def release(hold: Appointment, *, by: Membership | None) -> Appointment:
 
 def _draft(wanted: Wanted, *, by: Membership | None, state: str) -> Appointment:
     """The row as it would stand, with its times checked; nothing is locked or saved."""
-    location = wanted.location or _usual_location(wanted.practitioner)
+    location = wanted.location or usual_location(wanted.practitioner)
     minutes = wanted.type.minutes if wanted.type else 30
     starts_at = wanted.starts_at.astimezone(UTC)
     ends_at = (wanted.ends_at or wanted.starts_at + timedelta(minutes=minutes)).astimezone(UTC)
@@ -329,15 +339,15 @@ def _check_people(wanted: Wanted) -> None:
         )
 
 
-def _usual_location(practitioner: Practitioner) -> Location:
-    """Where the practitioner works most, else the first location of the clinic."""
+def usual_location(practitioner: Practitioner) -> Location:
+    """Where the practitioner works most, else the first location of the clinic; a clinic without any gets its first."""
     hours = practitioner.working_hours.filter(location__is_active=True).select_related("location").order_by("id")
     if row := hours.first():
         return row.location
     location = Location.objects.filter(is_active=True).order_by("id").first()
-    if location is None:
-        raise RuleBroken(_("This clinic has no location yet; add one first."), code="no_location")
-    return location
+    return location or create_location(
+        by=None, name=practitioner.tenant.name[:120], time_zone=practitioner.tenant.time_zone
+    )
 
 
 def _lock_row(appointment: Appointment, expected_version: int | None) -> Appointment:

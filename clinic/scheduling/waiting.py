@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.notifications.services import send_mail
 from accounts.users.models import Membership
 from clinic.patients.models import Patient
 from clinic.places.models import Location
@@ -19,7 +20,7 @@ from clinic.practitioners.models import Practitioner
 from tenancy.audit import services as audit
 from tenancy.rules import RuleBroken
 
-from . import services
+from . import notices, services
 from .models import Appointment, AppointmentType, Offer, WaitingEntry
 from .services import TimeTaken, Wanted
 from .states import State
@@ -106,6 +107,8 @@ def offer_freed_time(freed: Appointment) -> Offer | None:
         _set(entry, WaitingEntry.State.OFFERED)
         offer = Offer.objects.create(entry=entry, appointment=hold, expires_at=expires_at)
         audit.record("time_offered", offer, by=None)
+        if notices.wants_messages(entry.patient):
+            send_mail(notices.OFFER, to=entry.patient.email, about_id=str(offer.pk))
         return offer
     return None
 
