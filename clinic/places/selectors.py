@@ -33,3 +33,11 @@ def list_resources(*, by: Membership, include_inactive: bool = False) -> QuerySe
     if not by.may(Permission.APPOINTMENT_VIEW):
         return resources.none()
     return resources if include_inactive else resources.filter(is_active=True)
+
+
+def get_resource(resource_id: UUID | str, *, by: Membership) -> Resource:
+    """One room or device, used or not. Raises Http404 for what is not there or not theirs to see."""
+    found = list_resources(by=by, include_inactive=True).filter(pk=resource_id).first()
+    if found is None:
+        raise Http404
+    return found

@@ -60,19 +60,40 @@ def set_opening_hours(location: Location, *, by: Membership, hours: list[tuple[i
 
 @transaction.atomic
 def create_resource(
-    *, by: Membership | None, location: Location, kind: str, name: str, category: str = ""
+    *, by: Membership | None, location: Location, kind: str, name: str, category: str = "", is_active: bool = True
 ) -> Resource:
     """Add a room or device. Raises ValidationError by field; RuleBroken for a name in use at that location."""
-    resource = Resource(location=location, kind=kind, name=" ".join(name.split()), category=category.strip().lower())
+    resource = Resource(location=location, kind=kind, name=name, category=category, is_active=is_active)
+    return _save_resource(resource, "resource_created", by=by)
+
+
+@transaction.atomic
+def update_resource(resource: Resource, *, by: Membership | None, changes: dict[str, Any]) -> Resource:
+    """Change name, kind, category, or whether it can be booked. Raises as `create_resource` does.
+
+    It stays where it is: what was booked into a room was booked at its location.
+    """
+    resource = Resource.objects.select_for_update(of=("self",), no_key=True).get(pk=resource.pk)
+    before = {name: getattr(resource, name) for name in changes}
+    for name, value in changes.items():
+        setattr(resource, name, value)
+    return _save_resource(resource, "resource_updated", by=by, before=before)
+
+
+def _save_resource(
+    resource: Resource, action: str, *, by: Membership | None, before: dict[str, Any] | None = None
+) -> Resource:
+    resource.name, resource.category = " ".join(resource.name.split()), resource.category.strip().lower()
     resource.full_clean(exclude=["tenant", "location"], validate_unique=False, validate_constraints=False)
     try:
         with transaction.atomic():
-            resource.save(force_insert=True)
+            resource.save()
     except IntegrityError as error:
         if "places_resource_name_uniq" in str(error):
             raise RuleBroken(_("There is a room or device of this name already."), code="duplicate") from None
         raise
-    audit.record("resource_created", resource, by=by)
+    changes = {name: (old, getattr(resource, name)) for name, old in (before or {}).items()}
+    audit.record(action, resource, by=by, changes=changes)
     return resource
 
 
