@@ -38,6 +38,7 @@ ROOMS = [
     "accounts.notifications",
     "accounts.drafts",
     "accounts.users",
+    "accounts.qualifications",
     "accounts.second_factor",
     "accounts.joining",
     "accounts.team",
@@ -346,6 +347,7 @@ CELERY_BEAT_SCHEDULE = {
     "anchor the audit trail": {"task": "tenancy.audit.tasks.write_anchors", "schedule": 3600.0},
     "clear expired sessions": {"task": "accounts.users.tasks.clear_expired_sessions", "schedule": crontab("17", "3")},
     "let go of held times": {"task": "clinic.scheduling.tasks.let_go", "schedule": 60.0},
+    "announce lapses": {"task": "clinic.scheduling.tasks.announce_lapses", "schedule": crontab("7", "5")},
     "remind of appointments": {"task": "clinic.scheduling.tasks.remind", "schedule": 300.0},
     # A round that nobody took before the next is due would only be one more.
     "send mail": {

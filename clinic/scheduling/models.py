@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.qualifications.models import QualificationKind
 from accounts.users.models import Membership
 from clinic.patients.models import Patient
 from clinic.places.models import WEEKDAYS, Location, Resource
@@ -103,6 +104,19 @@ class TypeNeed(TenantModel):
 
     def __str__(self):
         return self.category or self.kind
+
+
+class TypeQualification(TenantModel):
+    """Who does this kind of visit has to hold this qualification on that day."""
+
+    type = TenantForeignKey(AppointmentType, related_name="qualifications")
+    kind = TenantForeignKey(QualificationKind, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "type", "kind"], name="scheduling_typequalif_uniq")]
+
+    def __str__(self):
+        return f"{self.type_id} needs {self.kind_id}"
 
 
 class WorkingHours(TenantModel):
@@ -277,6 +291,7 @@ class Appointment(TenantModel):
     is_live = models.BooleanField(default=True, editable=False)
     lane = models.PositiveSmallIntegerField(default=0, editable=False)
     overbook_reason = models.CharField(_("why overbooked"), max_length=300, blank=True)
+    override_reason = models.CharField(_("why without the qualification"), max_length=300, blank=True)
     hold_expires_at = models.DateTimeField(null=True, editable=False)
     arrived_at = models.DateTimeField(_("arrived"), null=True, editable=False)
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from psycopg.errors import ExclusionViolation, UniqueViolation
 
 from accounts.permissions import Permission
+from accounts.qualifications.selectors import Gap, gaps_of
 from accounts.users.models import Membership
 from clinic.patients.models import Patient
 from clinic.places.models import Location, Resource
@@ -81,12 +83,23 @@ def _tell_freed(freed: Appointment) -> None:
         function(freed)
 
 
+class NotQualified(RuleBroken):
+    """The practitioner lacks what the type of visit needs on that day. `gaps` names each and when it lapsed."""
+
+    code = "not_qualified"
+
+    def __init__(self, sentence: str, gaps: list[Gap]):
+        super().__init__(sentence)
+        self.gaps = gaps
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A visit somebody asks for. Moments are aware; `ends_at` None takes the length of the type.
 
     `resources` None lets the book choose what the type needs; `overbook_reason`
-    books over others, with the permission for it. `submit_key` is the same for
+    books over others, `override_reason` in spite of a qualification that is
+    missing, each with the permission for it. `submit_key` is the same for
     every press of one button.
     """
 
@@ -101,6 +114,7 @@ class Wanted:
     notes: str = ""
     resources: tuple[Resource, ...] | None = None
     overbook_reason: str = ""
+    override_reason: str = ""
     submit_key: uuid.UUID | None = None
     source: str = Appointment.Source.STAFF
     tells_patient: bool = True
@@ -124,6 +138,7 @@ def book(wanted: Wanted, *, by: Membership | None, state: str = State.BOOKED) ->
     if wanted.submit_key and (done := Appointment.objects.filter(submit_key=wanted.submit_key).first()):
         return done
     _expire_holds(appointment)
+    _check_qualified(appointment, wanted, by=by)
     chosen = _claim(appointment, wanted, by=by)
     appointment.number = next_number("appointment")
     _write(appointment, chosen, is_new=True)
@@ -145,6 +160,7 @@ def reschedule(
     location: Location | None = None,
     reason: str = "",
     overbook_reason: str = "",
+    override_reason: str = "",
     expected_version: int | None = None,
     batch: uuid.UUID | None = None,
 ) -> Appointment:
@@ -168,6 +184,7 @@ def reschedule(
         ends_at=ends_at or starts_at + length,
         modality=appointment.modality,
         overbook_reason=overbook_reason,
+        override_reason=override_reason,
     )
     moved = _draft(wanted, by=by, state=appointment.state)
     for name in (
@@ -184,6 +201,7 @@ def reschedule(
     _lock(appointment, ())
     _expire_holds(appointment)
     appointment.lane, appointment.overbook_reason = 0, ""
+    _check_qualified(appointment, wanted, by=by)
     chosen = _claim(appointment, wanted, by=by)
     appointment.sequence += 1
     if appointment.series_id:
@@ -396,6 +414,39 @@ def _claim(appointment: Appointment, wanted: Wanted, *, by: Membership | None) -
     _refuse_clash(appointment, chosen)
     _refuse_not_offered(appointment)
     return chosen
+
+
+def _check_qualified(appointment: Appointment, wanted: Wanted, *, by: Membership | None) -> None:
+    """Refuse a practitioner who lacks what the type needs, unless somebody who may says why it has to be."""
+    appointment.override_reason = ""
+    gaps = qualification_gaps(appointment)
+    if not gaps:
+        return
+    reason = wanted.override_reason.strip()
+    if not reason:
+        raise NotQualified(" ".join(_say_gap(appointment.practitioner, gap) for gap in gaps), gaps)
+    if by is None or not by.may(Permission.QUALIFICATION_OVERRIDE):
+        raise NotAllowed(_("You may not book without the qualification."))
+    appointment.override_reason = reason[:300]
+
+
+def qualification_gaps(appointment: Appointment) -> list[Gap]:
+    """What the practitioner of a visit lacks on its day, of what its type needs."""
+    if appointment.type_id is None:
+        return []
+    kinds = [need.kind for need in appointment.type.qualifications.select_related("kind")]
+    day = wall_of(appointment.starts_at, appointment.location.zone).date()
+    return gaps_of(appointment.practitioner.member_id, kinds, day)
+
+
+def _say_gap(practitioner: Practitioner, gap: Gap) -> str:
+    if gap.lapsed_on is None:
+        return _("%(name)s does not hold “%(kind)s”.") % {"name": practitioner.name, "kind": gap.kind.name}
+    return _("“%(kind)s” of %(name)s lapsed on %(day)s.") % {
+        "name": practitioner.name,
+        "kind": gap.kind.name,
+        "day": date_format(gap.lapsed_on, "j F Y"),
+    }
 
 
 def _choose(appointment: Appointment, wanted: Wanted) -> list[Resource]:

@@ -5,7 +5,7 @@ from celery import shared_task
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.selectors import list_active_tenants
 
-from . import reminders, services, waiting
+from . import lapses, reminders, services, waiting
 
 
 @shared_task
@@ -23,3 +23,11 @@ def remind():
     for tenant in list_active_tenants():
         with tenant_context(tenant.id):
             reminders.send_due_reminders()
+
+
+@shared_task
+def announce_lapses():
+    """Say which qualifications lapse soon, in every clinic."""
+    for tenant in list_active_tenants():
+        with tenant_context(tenant.id):
+            lapses.announce_lapses()

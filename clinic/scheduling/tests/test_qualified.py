@@ -1,0 +1,91 @@
+"""Only who is qualified on that day is booked; in an emergency with a reason that is reported."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from accounts.notifications.models import Notification
+from accounts.qualifications import services as qualifications
+from clinic.patients.tests.factories import PatientFactory
+from clinic.scheduling import lapses, services
+from clinic.scheduling.models import Appointment, TypeQualification
+from clinic.scheduling.services import NotQualified, Wanted
+from tenancy.rules import NotAllowed
+
+from .factories import at, make_location, make_practitioner, make_type, next_day
+
+MONDAY = next_day(0, after=14)
+
+
+@pytest.fixture
+def wanted(clinic, admin, doctor):
+    kind = qualifications.create_kind(by=admin, name="Ultrasound privilege", group="privilege")
+    scan = make_type("scan")
+    TypeQualification.objects.create(type=scan, kind=kind)
+    practitioner, house = make_practitioner(member=doctor), make_location()
+
+    def build(hour=9, **fields):
+        return Wanted(
+            patient=PatientFactory(), practitioner=practitioner, location=house, type=scan,
+            starts_at=at(MONDAY, hour), **fields,
+        )  # fmt: skip
+
+    build.kind = kind
+    return build
+
+
+def grant(doctor, wanted, admin, until):
+    return qualifications.record_qualification(
+        doctor, by=admin, kind=wanted.kind, valid_from=date.today(), valid_until=until
+    )
+
+
+def test_booking_names_the_item_and_the_day_it_lapsed(wanted, admin, doctor, nurse):
+    lapsed = MONDAY - timedelta(days=1)
+    grant(doctor, wanted, admin, lapsed)
+
+    with pytest.raises(NotQualified, match=f"Ultrasound privilege.* lapsed on {lapsed.day} ") as refused:
+        services.book(wanted(), by=nurse)
+
+    assert [gap.lapsed_on for gap in refused.value.gaps] == [lapsed]
+    assert not Appointment.objects.exists()
+
+
+def test_booking_who_is_qualified_on_that_day(wanted, admin, doctor, nurse):
+    grant(doctor, wanted, admin, MONDAY)
+
+    assert services.book(wanted(), by=nurse).override_reason == ""
+
+
+def test_moving_beyond_the_last_day_is_refused(wanted, admin, doctor, nurse):
+    grant(doctor, wanted, admin, MONDAY)
+    visit = services.book(wanted(), by=nurse)
+
+    with pytest.raises(NotQualified):
+        services.reschedule(visit, by=nurse, starts_at=visit.starts_at + timedelta(days=1))
+
+
+def test_an_override_takes_the_permission_and_a_reason_that_stays(wanted, doctor, nurse):
+    with pytest.raises(NotAllowed):
+        services.book(wanted(override_reason="Nobody else is here"), by=nurse)
+
+    visit = services.book(wanted(override_reason="Nobody else is here"), by=doctor)
+    assert Appointment.objects.exclude(override_reason="").get() == visit
+
+
+def test_a_lapse_is_announced_once_with_the_visits_it_breaks(wanted, admin, doctor, nurse):
+    row = grant(doctor, wanted, admin, MONDAY)
+    kept = services.book(wanted(9), by=nurse)
+    broken = services.book(wanted(10), by=nurse)
+    later = MONDAY + timedelta(days=1)
+    Appointment.objects.filter(pk=broken.pk).update(wall_start=f"{later}T10:00")
+
+    assert [visit.pk for visit in lapses.broken_visits(row)] == [broken.pk] != [kept.pk]
+    lapses.announce_lapses()
+    lapses.announce_lapses()
+
+    told = Notification.objects.filter(kind="qualification_lapses")
+    assert {n.recipient_id for n in told} >= {doctor.pk, admin.pk}
+    assert nurse.pk not in {n.recipient_id for n in told}
+    assert told.filter(recipient=doctor).count() == 1
+    assert {n.params["visits"] for n in told} == {"1"}
