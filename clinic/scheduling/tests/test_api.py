@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.users.tests.factories import MembershipFactory
+from clinic.patients import restricting
 from clinic.patients import services as patients
 from clinic.patients.tests.factories import PatientFactory
 from clinic.patients.tests.trails import actions_about
@@ -267,7 +268,7 @@ def test_appointment_has_an_etag_and_a_look_at_it_is_kept(visit, program):
 
 
 def test_appointment_of_a_restricted_chart_keeps_its_reason_to_itself(visit, patient, nurse, admin, api_client):
-    patients.restrict_patient(patient, by=admin, reason="Works here", readers=[])
+    restricting.restrict_chart(patient, by=admin, reason="Works here")
     program = api_client(nurse)
 
     row = program.get(one(visit)).json()

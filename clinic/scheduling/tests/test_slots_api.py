@@ -7,11 +7,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.users.tests.factories import MembershipFactory
 from clinic.patients.tests.factories import PatientFactory
 from clinic.places.services import add_holiday, create_resource
 from clinic.scheduling import services
 from clinic.scheduling.models import Appointment, Leave, TypeNeed, TypePerformer
 from clinic.scheduling.services import Wanted
+from tenancy.tenants.context import finish_pending
 
 from .factories import at, make_location, make_practitioner, make_type, next_day, work
 
@@ -102,7 +104,7 @@ def test_d19_only_one_end_of_the_span_may_be_sent(dario, program):
 
     assert program.get(path).status_code == 200
     assert program.get(path, {"to": "2199-12-31"}).status_code == 400
-    assert program.get(path, {"from": "2199-12-31"}).status_code == 400 or True
+    assert program.get(path, {"from": "2199-12-31"}).status_code == 200
     assert program.get(path, {"to": str(timezone.localdate() - timedelta(days=1))}).status_code == 400
 
 
@@ -137,7 +139,7 @@ def test_explain_names_holidays_and_days_without_hours(dario, house, program):
 
     body = slots_of(program, dario, from_=MONDAY - timedelta(days=1), explain="true")
 
-    assert set(why(body).values().__iter__().__next__()) == {("holiday", "Public holiday: Saint Joseph.")}
+    assert why(body)["09:00"] == [("holiday", "Public holiday: Saint Joseph.")]
     assert body["daysWithoutHours"] == [str(MONDAY - timedelta(days=1))]
     assert body["reasons"] == []
 
@@ -199,8 +201,6 @@ def test_slots_of_a_day_are_those_of_all_doctors(dario, house, program):
 
 @pytest.mark.parametrize("role", ["auditor", "qa"])
 def test_slots_are_for_those_who_see_or_make_bookings(dario, role, api_client):
-    from accounts.users.tests.factories import MembershipFactory
-
     program = api_client(MembershipFactory(role=role))
 
     assert program.get(f"/api/doctors/{dario.pk}/slots").status_code == 403
@@ -212,14 +212,12 @@ def test_slots_ask_the_same_number_of_queries_whatever_there_is(house, program):
     type = make_type()
 
     def queries(path, **query):
-        with CaptureQueriesContext(
-            connection,
-        ) as asked:
+        with CaptureQueriesContext(connection) as asked:
             assert program.get(path, query).status_code == 200
         return len(asked)
 
     first = make_practitioner("D0", "L0")
-    work(first, house, ends=at(MONDAY, 17).astimezone(house.zone).time())
+    work(first, house)
     month = {"from": str(MONDAY), "to": str(MONDAY + timedelta(days=30)), "type": str(type.pk)}
     day = {"date": str(MONDAY), "type": str(type.pk)}
     path = f"/api/doctors/{first.pk}/slots"
@@ -231,6 +229,7 @@ def test_slots_ask_the_same_number_of_queries_whatever_there_is(house, program):
         work(doctors[-1], house)
     for doctor in doctors:
         _fill(doctor, house, 10)
+    finish_pending()  # what the services above have left for the end of their transaction
 
     assert (queries(path, **month), queries("/api/slots", **day)) == few
     assert max(few) < 30
@@ -241,7 +240,7 @@ def _fill(doctor, house, count):
     first = Appointment.objects.count()
     rows = []
     for number in range(count):
-        starts, ends = at(MONDAY + timedelta(days=number // 5), 9 + number % 5), None
+        starts = at(MONDAY + timedelta(days=number // 5), 9 + number % 5)
         ends = starts + timedelta(minutes=30)
         rows.append(
             Appointment(
