@@ -47,6 +47,7 @@ from .serializers import (
     HoldSerializer,
     ScheduleSerializer,
     StatusSerializer,
+    TakenSerializer,
     WriteAppointmentTypeSerializer,
     WriteScheduleSerializer,
 )
@@ -326,7 +327,7 @@ class AppointmentViewSet(GenericViewSet):
 
     @extend_schema(
         request=BookSerializer,
-        responses={201: AppointmentSerializer},
+        responses={201: AppointmentSerializer, 409: TakenSerializer},
         examples=[
             OpenApiExample("A visit", value=EXAMPLE, request_only=True),
             OpenApiExample(
@@ -341,7 +342,7 @@ class AppointmentViewSet(GenericViewSet):
 
     @extend_schema(
         request=HoldSerializer,
-        responses={201: AppointmentSerializer},
+        responses={201: AppointmentSerializer, 409: TakenSerializer},
         examples=[
             OpenApiExample(
                 "A time to be kept", value={k: EXAMPLE[k] for k in EXAMPLE if k != "notes"}, request_only=True
@@ -355,7 +356,7 @@ class AppointmentViewSet(GenericViewSet):
 
     @extend_schema(
         request=AmendSerializer,
-        responses={200: AppointmentSerializer},
+        responses={200: AppointmentSerializer, 409: TakenSerializer},
         examples=[
             OpenApiExample("Another time", value={"date": "2030-03-15T10:30:00-05:00"}, request_only=True),
             OpenApiExample("Done", value={"status": "completed", "notes": "120/80"}, request_only=True),
@@ -385,7 +386,7 @@ class AppointmentViewSet(GenericViewSet):
 
     @extend_schema(
         request=StatusSerializer,
-        responses={200: AppointmentSerializer},
+        responses={200: AppointmentSerializer, 409: TakenSerializer},
         examples=[
             OpenApiExample("Arrived", value={"state": "arrived"}, request_only=True),
             OpenApiExample("Doctolib", value={"new_status": "finished", "note": "Seen"}, request_only=True),

@@ -242,6 +242,22 @@ class HistorySerializer(serializers.Serializer):
     history = ChangeSerializer(many=True)
 
 
+class NearestSerializer(serializers.Serializer):
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+    doctorId = serializers.UUIDField()
+    locationId = serializers.UUIDField()
+
+
+class TakenSerializer(serializers.Serializer):
+    """A rule says no. Where a time is taken or not offered, `nearest` are up to three free ones, the nearest first."""
+
+    detail = serializers.CharField()
+    code = serializers.CharField(help_text="`time_taken`, `time_not_offered`, or another rule")
+    trace_id = serializers.CharField()
+    nearest = NearestSerializer(many=True, required=False)
+
+
 # --- Free times ------------------------------------------------------------------------------------------------------
 
 
