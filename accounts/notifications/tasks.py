@@ -3,6 +3,7 @@
 import time
 
 import structlog
+from celery import current_app as app
 from celery import shared_task
 from celery.signals import worker_ready
 
@@ -11,6 +12,8 @@ from tenancy.tenants.selectors import list_active_tenants
 
 log = structlog.get_logger(__name__)
 
+# A connection of its own: that of Celery's pool tries for six seconds to reach a broker that is dead.
+SHORT = {"socket_timeout": 1, "socket_connect_timeout": 1, "max_retries": 1, "interval_start": 0}
 DEAF_SECONDS = 30.0
 _deaf_until = 0.0
 
@@ -25,7 +28,8 @@ def wake(tenant_id: str) -> None:
     if time.monotonic() < _deaf_until:
         return
     try:
-        deliver.apply_async([tenant_id], retry=False)
+        with app.connection_for_write(connect_timeout=1, transport_options=SHORT) as doorbell:
+            deliver.apply_async([tenant_id], connection=doorbell, retry=False)
     except Exception as error:  # whatever a dead broker raises; what the request had to do is committed
         _deaf_until = time.monotonic() + DEAF_SECONDS
         log.warning("broker_not_reached", error=type(error).__name__)
