@@ -220,7 +220,7 @@ def test_an_asleep_session_keeps_words_and_opens_nothing(clinic, nurse, patient,
     assert browser.get(edit(patient)).status_code == 302
     assert browser.post(f"/patients/{patient.pk}/archive/", {"reason": "x", "version": 1}).status_code == 302
     assert Draft.objects.count() == 1
-    assert browser.get("/keep-alive/").status_code == 401
+    assert browser.post("/keep-alive/").status_code == 401
 
 
 def test_a_forged_form_after_the_lock_becomes_no_draft(clinic, nurse, patient, page_client):
