@@ -166,6 +166,15 @@ class Frame:
         }
 
     @property
+    def second_factor_due(self):
+        """Until when the member has to set up a second factor; on the first page only, so that it nags nobody."""
+        return self.member.second_factor_due if self.member and "home" in self._namespaces else None
+
+    @property
+    def enrolment_url(self):
+        return _address(settings.ENROLMENT_URL)
+
+    @property
     def account_url(self):
         return _address("team:profile")
 
