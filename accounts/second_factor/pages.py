@@ -150,7 +150,7 @@ def _show_enrolment(request, form=None, passkey_form=None):
         "passkey_form": passkey_form or PasskeyForm(needs_password=needs_password, prefix="passkey"),
         "passkeys_possible": _passkeys_possible(request),
         "qr_code": drawing.svg_inline(
-            scale=5, border=4, light="#fff", svgclass="qr-code", title=_("QR code of the authenticator")
+            omitsize=True, border=4, light="#fff", svgclass="qr-code", title=_("QR code of the authenticator")
         ),
         "seed": [device.typed_seed[start : start + 4] for start in range(0, len(device.typed_seed), 4)],
     }
@@ -320,7 +320,7 @@ def keep_recovery_codes(request):
     """The person says that the codes are written down."""
     if KeptForm(request.POST).is_valid():
         services.keep_recovery_codes(request.member.user)
-        messages.success(request, _("Your second factor is ready."))
+        messages.success(request, _("Noted: your recovery codes are kept."))
     else:
         messages.warning(
             request, _("You have not said that you kept your recovery codes. Make new ones if you did not.")
