@@ -1,4 +1,4 @@
-"""`python -m bench [start] [import] [search] [pages] [--patients N]`: print each figure beside its target.
+"""`python -m bench [BENCH …] [--patients N]`: print each figure beside its target.
 
 Exit code 0 also when a figure is out of reach: a benchmark reports, it does not
 judge. Machines are noisy; run it on a quiet one and compare within one run.
@@ -10,9 +10,9 @@ import platform
 import sys
 from datetime import datetime, timezone
 
-from bench import installation, large_clinic, report
+from bench import installation, large_clinic, report, second_factor
 
-BENCHES = ("start", "import", "search", "pages")
+BENCHES = ("start", "import", "search", "pages", "totp")
 
 
 def main() -> None:
@@ -30,6 +30,8 @@ def main() -> None:
         report.show("Starting from nothing, and again", installation.measure_start())
     if "import" in wanted:
         report.show("Importing ../shared/data/patients", installation.measure_import())
+    if "totp" in wanted:
+        report.show("One code, a hundred at once", second_factor.measure_replays())
     if {"search", "pages"} & set(wanted):
         with large_clinic.open_clinic(options.patients) as clinic:
             if "search" in wanted:
