@@ -193,6 +193,7 @@ def keep_alive(request):
 def sign_ins(request):
     """Where am I signed in? In this clinic; what ended in the last 30 days stands below."""
     live, ended = selectors.list_sign_ins(request.member)
+    live.sort(key=lambda session: session.pk != request.sign_in.pk)
     context = {
         "live": [_sign_in_row(session, request.sign_in) for session in live],
         "ended": [_sign_in_row(session, request.sign_in) for session in ended],

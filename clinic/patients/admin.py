@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from accounts.permissions import Permission
 from accounts.users.admin_site import EditableModelAdmin, HouseModelAdmin
 from tenancy.audit import services as audit
 
@@ -28,6 +29,7 @@ class IdentifierInline(admin.TabularInline):
 
 @admin.register(Patient)
 class PatientAdmin(HouseModelAdmin):
+    needs = Permission.PATIENT_VIEW
     list_display = ["number", "name", "birth_date", "gender", "document_number", "is_archived"]
     list_select_related = ["gender"]
     search_fields = ["sort_name"]

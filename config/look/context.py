@@ -140,6 +140,11 @@ class Frame:
         return _address("users:sign_out")
 
     @property
+    def may_visit(self):
+        """A platform administrator may enter any clinic, with a reason."""
+        return bool(self.member and self.member.user.is_platform_admin and self.switch_clinic_url)
+
+    @property
     def sign_in_url(self):
         return _address("users:sign_in")
 

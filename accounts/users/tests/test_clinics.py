@@ -202,6 +202,9 @@ def test_platform_never_sees_patients(demo, clinic, admin, operator, client):
 
     assert client.get("/patients/").status_code == 403
     assert client.get("/patients/new/").status_code == 403
+    assert client.get("/admin/").status_code == 200
+    assert "Ticket 4711" in client.get("/admin/").text
+    assert client.get("/admin/patients/patient/").status_code == 403
     seen = Membership.objects.get(user=operator).permissions
     assert seen <= PLATFORM_PERMISSIONS
     assert not seen & {Permission.PATIENT_VIEW, Permission.BREAK_GLASS, *PATIENT_PORTAL - {Permission.OWN_PROFILE}}
