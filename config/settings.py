@@ -92,6 +92,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.users.middleware.MemberMiddleware",
     "accounts.drafts.middleware.DraftMiddleware",
+    "clinic.patients.middleware.RestrictedChartMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"

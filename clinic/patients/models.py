@@ -541,7 +541,7 @@ class EmergencyAccess(TenantModel):
         ]
 
     def __str__(self):
-        return f"{self.get_reason_code_display()}: {self.reason}"
+        return f"{self.opened_at:%Y-%m-%d %H:%M}"
 
     @property
     def until(self):

@@ -1,7 +1,9 @@
 """What `base.html` needs on every page: who is signed in, where, and where they may go."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 from django.conf import settings
 from django.urls import NoReverseMatch, get_urlconf, reverse
@@ -12,6 +14,8 @@ from accounts.notifications import mailbox
 from accounts.notifications.selectors import count_unread
 from accounts.permissions import Permission
 from accounts.users.sessions import times_left
+from clinic.patients.selectors import count_open_reviews
+from tenancy.tenants.context import get_current_tenant_id
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Destination:
     icon: str
     permission: Permission | None = None
     key: str = ""  # pressed after `g`
+    pages: tuple[str, ...] = ()  # where it stands for some pages of a room only
+    count: Callable[[Any], int] | None = None  # how much of it waits for this member
 
     @property
     def room(self) -> str:
@@ -33,6 +39,15 @@ class Destination:
 DESTINATIONS = [
     Destination("home:today", _("Today"), "sun", None, "t"),
     Destination("patients:list", _("Patients"), "users", Permission.PATIENT_VIEW, "p"),
+    Destination(
+        "patients:emergencies",
+        _("Emergency access"),
+        "siren",
+        Permission.AUDIT_REVIEW,
+        "e",
+        pages=("patients:emergencies", "patients:emergency"),
+        count=count_open_reviews,
+    ),
     Destination("practitioners:list", _("Practitioners"), "stethoscope", Permission.PRACTITIONER_VIEW, "d"),
     Destination("team:list", _("Staff"), "id-card", Permission.USER_MANAGE, "s"),
     Destination("audit:list", _("Audit trail"), "scroll-text", Permission.AUDIT_VIEW_ALL, "a"),
@@ -81,10 +96,18 @@ class Frame:
                         "label": place.label,
                         "icon": place.icon,
                         "key": place.key,
-                        "is_here": place.room in self._namespaces,
+                        "is_here": self._is_here(place),
+                        "count": place.count(self.member) if place.count and get_current_tenant_id() else 0,
                     }
                 )
         return entries
+
+    def _is_here(self, place):
+        match = getattr(self.request, "resolver_match", None)
+        here = match.view_name if match else ""
+        if place.pages:
+            return here in place.pages
+        return place.room in self._namespaces and not any(here in other.pages for other in DESTINATIONS)
 
     @property
     def account_tabs(self):
