@@ -72,7 +72,7 @@ def _refuse(request, user, form, refused):
     if retry_after or held["tries"] >= MOST_TRIES:
         del request.session[PENDING]
         return _spoiled(request, refused, retry_after)
-    form.add_error("code", refused.sentence)
+    form.add_error("code", _in_words(refused))
     return _show_challenge(request, user, form)
 
 
@@ -136,7 +136,7 @@ def enrol(request):
             )
             return _done(request, codes, _("Your authenticator is set up."))
         except RuleBroken as refused:
-            form.add_error(_field_of(refused, form), refused.sentence)
+            form.add_error(_field_of(refused, form), _in_words(refused))
     return _show_enrolment(request, form)
 
 
@@ -209,7 +209,7 @@ def add_passkey(request):
             )
             return _done(request, codes, _("Your passkey is set up."))
         except RuleBroken as refused:
-            form.add_error(_field_of(refused, form), refused.sentence)
+            form.add_error(_field_of(refused, form), _in_words(refused))
     if selectors.get_authenticator(request.member.user):
         return _show_security(request, form)
     return _show_enrolment(request, passkey_form=form)
@@ -310,7 +310,7 @@ def _confirm(request, words, act):
         try:
             return _done(request, act(form.cleaned_data["password"]), words["done"])
         except RuleBroken as refused:
-            form.add_error(_field_of(refused, form), refused.sentence)
+            form.add_error(_field_of(refused, form), _in_words(refused))
     return render(request, "second_factor/confirm.html", {"form": form, "words": words}, status=_status(request))
 
 
@@ -369,6 +369,13 @@ def _field_of(refused, form):
     """Where a refusal is shown: beside what was typed wrong."""
     field = "password" if refused.code in {"invalid_password", services.ProofNeeded.code} else "code"
     return field if field in form.fields else None
+
+
+def _in_words(refused):
+    """The specification's words for a wrong code are short; whoever stands before the page may wonder what to do."""
+    if refused.code == services.CodeRefused.code:
+        return _("This code is not right, or was used before. Wait for the next one and try again.")
+    return refused.sentence
 
 
 def _status(request):

@@ -105,7 +105,7 @@ def test_the_challenge_says_what_is_wrong(clinic, nurse, client):
     give_password(client, nurse)
 
     assert "Enter a code." in answer_challenge(client, " ").text
-    assert "Invalid two-factor code" in answer_challenge(client, wrong_code(phone)).text
+    assert "This code is not right" in answer_challenge(client, wrong_code(phone)).text
     assert answer_challenge(client, code(phone)).status_code == 302
 
 
@@ -189,7 +189,7 @@ def test_enrolling_with_a_wrong_code_says_so_and_keeps_the_seed(clinic, nurse, p
     page = browser.post(ENROL, {"code": wrong_code(phone_of(Authenticator.objects.get(user=nurse.user)))})
 
     assert page.status_code == 422
-    assert "Invalid code" in page.text
+    assert "This code is not right" in page.text
     assert Authenticator.objects.get(user=nurse.user).typed_seed == before
 
 

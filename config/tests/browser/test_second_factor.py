@@ -103,7 +103,7 @@ def test_q8_q9_enrol_a_telephone_and_sign_in_with_it(site, opens, local, somebod
     expect(page.get_by_role("heading", name="Confirm that it is you")).to_be_visible()
     page.get_by_label("Code").fill("000")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("Invalid two-factor code")
+    expect(page.get_by_role("alert")).to_contain_text("This code is not right")
     keep(page, "challenge")
     assert troubles_of(page) == []
     page.get_by_label("Code").fill(codes[0])
