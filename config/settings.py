@@ -20,6 +20,7 @@ load_env_file(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
 ENV = read_environment()
 
 SECRET_KEY = ENV.SECRET_KEY.get_secret_value()
+SECRET_KEY_FALLBACKS = [key.get_secret_value() for key in ENV.SECRET_KEY_FALLBACKS]
 DEBUG = ENV.DEBUG
 DEMO = ENV.DEMO
 ALLOWED_HOSTS = ENV.ALLOWED_HOSTS
