@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import pyotp
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from accounts.users.tests.factories import PASSWORD, MembershipFactory
@@ -167,3 +168,32 @@ ANSWER = """async (address) => {
   const headers = {"X-CSRFToken": form.querySelector("[name=csrfmiddlewaretoken]").value};
   return getPasskey(await (await fetch(address, {method: "POST", headers})).json());
 }"""
+
+
+def test_policy_leads_the_late_to_enrolling_and_an_administrator_resets(site, opens, local):
+    """The narrow page of somebody who may do nothing else yet, and the page of the administrator who helps."""
+    late, chief = site.work(_late_and_chief)
+    page = opens(None)
+    give_password(page, local, late)
+    expect(page.get_by_role("heading", name="Set up a second factor")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    keep(page, "enrol-late")
+    assert troubles_of(page) == []
+
+    page = opens(None)
+    give_password(page, local, chief)
+    expect(page.get_by_role("heading", name="Today")).to_be_visible()
+    keep(page, "today")
+    page.goto(f"{local}/people/{late.pk}/second-factor/reset/")
+    page.get_by_label("Reason").fill("Lost the telephone, seen in person")
+    page.get_by_role("button", name="Reset the second factor").click()
+    expect(page.get_by_role("alert")).to_contain_text("has no second factor")
+    keep(page, "reset")
+    assert troubles_of(page) == []
+
+
+def _late_and_chief():
+    late = MembershipFactory(role="nurse", user__name="Lars Late")
+    late.user.second_factor_reset_at = timezone.now()
+    late.user.save()
+    return late, MembershipFactory(role="admin", user__name="Chiara Chief")
