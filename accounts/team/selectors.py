@@ -80,6 +80,11 @@ def get_member(user_id: UUID | str) -> Membership:
     return get_object_or_404(Membership.objects.select_related("user", "tenant"), user_id=user_id)
 
 
+def get_member_by_id(member_id: UUID | str) -> Membership:
+    """The member of this clinic with this membership's id, as pages name people. Raises Http404."""
+    return get_object_or_404(Membership.objects.select_related("user", "tenant"), pk=member_id)
+
+
 def hold_roles(members: Iterable[Membership]) -> None:
     """Let members of `list_members` know their roles from what was read with them."""
     for member in members:

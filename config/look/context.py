@@ -107,7 +107,10 @@ class Frame:
         here = match.view_name if match else ""
         if place.pages:
             return here in place.pages
-        return place.room in self._namespaces and not any(here in other.pages for other in DESTINATIONS)
+        # What is about oneself stands behind the name, whichever room of the rail brings it.
+        about_oneself = any(here == other.url_name for other in ACCOUNT_TABS)
+        elsewhere = about_oneself or any(here in other.pages for other in DESTINATIONS)
+        return place.room in self._namespaces and not elsewhere
 
     @property
     def account_tabs(self):
