@@ -180,6 +180,8 @@ AUTH_PASSWORD_VALIDATORS = [  # asked through accounts.users.passwords
     {"NAME": "accounts.users.passwords.NotBreached"},
 ]
 PASSWORD_RESET_TIMEOUT = 60 * 60  # seconds a link to set a password works (security.md AU-31)
+# Pages that must not tell who is known answer after this long, more than their slowest way through takes (AU-02).
+EVEN_ANSWER_SECONDS = 0.6
 LOGIN_URL = "users:sign_in"
 LOGIN_REDIRECT_URL = "home:today"
 LOGIN_REDIRECT_PATH = "/"

@@ -4,14 +4,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SECONDS = 0.6
-"""More than the slowest way through takes: a hash, some rows and the trails of several clinics."""
+from django.conf import settings
 
 
 @contextmanager
 def evenly() -> Iterator[None]:
-    """Let the block take SECONDS at least, also where it fails. Limits in front of it keep threads from piling up."""
-    ends_at = time.monotonic() + SECONDS
+    """Let the block take EVEN_ANSWER_SECONDS at least, also where it fails. A limit in front keeps threads free."""
+    ends_at = time.monotonic() + settings.EVEN_ANSWER_SECONDS
     try:
         yield
     finally:

@@ -6,7 +6,6 @@ import pytest
 from django.core import mail
 from django.core.cache import cache
 
-from accounts.joining import evenly
 from accounts.notifications import sending
 from tenancy.tenants.tests.contexts import outside_tenant
 
@@ -17,12 +16,6 @@ def fresh_limits():
     cache.clear()
     yield
     cache.clear()
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Nobody waits for the even answer but the test that measures it."""
-    monkeypatch.setattr(evenly, "SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from accounts.joining import evenly, links, selectors
+from accounts.joining import links, selectors
 from accounts.joining.models import Invitation
 from accounts.joining.services import invitations
 from accounts.permissions import DEFAULT_ROLES, ROLE_ALIASES
@@ -414,8 +414,8 @@ def test_au02_the_page_answers_alike_and_the_mail_goes_to_the_owner(only_clinic,
     assert left == ([(EMAIL, EXPECTED[kind])] if EXPECTED[kind] else [])
 
 
-def test_au01_au02_known_and_unknown_addresses_take_the_same_time(only_clinic, client, monkeypatch):
-    monkeypatch.setattr(evenly, "SECONDS", 0.4)
+def test_au01_au02_known_and_unknown_addresses_take_the_same_time(only_clinic, client, settings):
+    settings.EVEN_ANSWER_SECONDS = 0.4
     whoever("member", only_clinic)
     took = {}
 
