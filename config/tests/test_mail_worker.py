@@ -12,14 +12,13 @@ import pytest
 
 from accounts.notifications import kinds, notices, services, tasks
 from accounts.notifications.models import Delivery
+from accounts.notifications.tests.mail_server import MailServer, wait_until
 from accounts.users.tests.factories import MembershipFactory, open_clinic
 from config.celery import app
 from scripts import servers
 from tenancy.tenants.context import tenant_context
 
-from .mail_server import MailServer, wait_until
-
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 # A worker knows the kinds of the house only, so the test uses one of them, and wants it mailed.
 KIND = kinds.Kind(notices.MAIL_FAILED.code, "system", title="…", body="…", mail="now")
 RECOVERY_SECONDS = 30
