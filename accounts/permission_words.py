@@ -11,9 +11,9 @@ from .permissions import CONFLICTS, Permission
 P = Permission
 
 WORDS = {
-    P.OWN_PROFILE: _("See and change the own profile"),
+    P.OWN_PROFILE: _("See and change their own profile"),
     P.PATIENT_VIEW: _("See patients and their charts"),
-    P.PATIENT_VIEW_OWN: _("See the own chart as a patient"),
+    P.PATIENT_VIEW_OWN: _("See their own chart as a patient"),
     P.PATIENT_CREATE: _("Register patients"),
     P.PATIENT_EDIT: _("Change what a chart says about the patient"),
     P.PATIENT_ARCHIVE: _("Archive charts and bring them back"),
@@ -44,9 +44,9 @@ WORDS = {
     P.WORKFLOW_MANAGE: _("Write and change workflows"),
     P.WORKFLOW_APPROVE_TEMPLATE: _("Approve workflows"),
     P.WORKFLOW_MIGRATE_INSTANCE: _("Move a running approval to another workflow"),
-    P.TRAINING_VIEW_OWN: _("See the own training"),
-    P.TRAINING_COMPLETE: _("Complete the own training"),
-    P.TRAINING_VIEW_TEAM: _("See the training of the own team"),
+    P.TRAINING_VIEW_OWN: _("See their own training"),
+    P.TRAINING_COMPLETE: _("Complete their own training"),
+    P.TRAINING_VIEW_TEAM: _("See the training of their team"),
     P.TRAINING_VIEW_ALL: _("See everybody's training"),
     P.TRAINING_ASSIGN: _("Assign training"),
     P.TRAINING_MANAGE_MATRIX: _("Decide who needs which training"),
@@ -95,7 +95,7 @@ WORDS = {
     P.SIGNATURE_SIGN: _("Sign"),
     P.SIGNATURE_REQUEST: _("Ask others to sign"),
     P.SIGNATURE_VERIFY: _("Check signatures"),
-    P.SIGNATURE_WITHDRAW_OWN: _("Withdraw the own signature before all have signed"),
+    P.SIGNATURE_WITHDRAW_OWN: _("Withdraw their own signature before all have signed"),
     P.METRIC_VIEW: _("See the quality figures"),
     P.METRIC_MANAGE: _("Define quality figures and their limits"),
     P.AUDIT_VIEW_RECORD: _("See who did what to a single record"),
@@ -118,7 +118,7 @@ WORDS = {
 }
 
 SECTIONS = (
-    (_("Oneself"), ("profile",)),
+    (_("Own account"), ("profile",)),
     (_("Patients and practitioners"), ("patients", "practitioners")),
     (_("Documents"), ("documents",)),
     (_("Types, templates and workflows"), ("doctypes", "templates", "workflows")),

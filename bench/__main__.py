@@ -1,4 +1,4 @@
-"""`python -m bench [start] [import] [search] [pages] [--patients N]`: print each figure beside its target.
+"""`python -m bench [BENCH …] [--patients N]`: print each figure beside its target.
 
 Exit code 0 also when a figure is out of reach: a benchmark reports, it does not
 judge. Machines are noisy; run it on a quiet one and compare within one run.
@@ -10,9 +10,9 @@ import platform
 import sys
 from datetime import datetime, timezone
 
-from bench import installation, large_clinic, report
+from bench import installation, large_clinic, report, second_factor, sign_in
 
-BENCHES = ("start", "import", "search", "pages")
+BENCHES = ("start", "import", "search", "pages", "sign-in", "refresh", "totp")
 
 
 def main() -> None:
@@ -30,13 +30,19 @@ def main() -> None:
         report.show("Starting from nothing, and again", installation.measure_start())
     if "import" in wanted:
         report.show("Importing ../shared/data/patients", installation.measure_import())
-    if {"search", "pages"} & set(wanted):
+    if "totp" in wanted:
+        report.show("One code, a hundred at once", second_factor.measure_replays())
+    if {"search", "pages", "sign-in", "refresh"} & set(wanted):
         with large_clinic.open_clinic(options.patients) as clinic:
             if "search" in wanted:
                 title = f"Searching {options.patients:,} patients of one clinic, in the database"
                 report.show(title, large_clinic.measure_search(clinic))
             if "pages" in wanted:
                 report.show("Pages, 8 connections", large_clinic.measure_pages(clinic))
+            if "sign-in" in wanted:
+                report.show("A flood of 50 sign-ins a second", sign_in.measure_flood(clinic))
+            if "refresh" in wanted:
+                report.show("Tabs that renew at once", sign_in.measure_refresh(clinic))
 
 
 if __name__ == "__main__":

@@ -235,7 +235,7 @@ def measure_search(clinic: LargeClinic) -> list[Figure]:
 
 def measure_pages(clinic: LargeClinic) -> list[Figure]:
     """p99 of whole pages over HTTP: the search and the chart, eight connections at once, a signed-in administrator."""
-    with _web(clinic) as address:
+    with open_web(clinic) as address:
         cookie = sign_in(address, "admin@large.example", PASSWORD)
         queries = [query for kind in queries_of(clinic.samples).values() for query in kind[:60]]
         pages = {
@@ -255,7 +255,8 @@ def measure_pages(clinic: LargeClinic) -> list[Figure]:
 
 
 @contextmanager
-def _web(clinic: LargeClinic) -> Iterator[str]:
+def open_web(clinic: LargeClinic) -> Iterator[str]:
+    """The web as it runs in production, two processes with two threads each; gives host and port."""
     port = free_port()
     command = ["granian", "--interface", "wsgi", "config.wsgi:application", "--host", "127.0.0.1", "--port", str(port)]
     program = str(Path(sys.executable).parent / command[0])

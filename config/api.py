@@ -10,6 +10,8 @@ from django.urls import include, path
 from . import openapi  # noqa: F401  (registers the credentials with drf-spectacular)
 
 ROOMS = [
+    path("", include("accounts.team.urls_api")),
+    path("", include("accounts.joining.urls_api")),
     path("", include("accounts.second_factor.urls_api")),
     path("", include("accounts.notifications.urls_api")),
     path("", include("tenancy.audit.urls_api")),

@@ -21,6 +21,7 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(case_sensitive=True, extra="ignore", env_file=None)
 
     SECRET_KEY: SecretStr
+    SECRET_KEY_FALLBACKS: Annotated[list[SecretStr], NoDecode] = []
     DEBUG: bool = False
     ALLOWED_HOSTS: CommaList = ["localhost", "127.0.0.1", "[::1]"]
     PUBLIC_URL: str = "http://localhost:8000"
@@ -61,7 +62,7 @@ class Environment(BaseSettings):
     METRICS_DIR: str = ""
     DEMO: bool = False
 
-    @field_validator("ALLOWED_HOSTS", "CORS_ALLOWED_ORIGINS", mode="before")
+    @field_validator("ALLOWED_HOSTS", "CORS_ALLOWED_ORIGINS", "SECRET_KEY_FALLBACKS", mode="before")
     @classmethod
     def _split_commas(cls, value):
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

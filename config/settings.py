@@ -20,6 +20,7 @@ load_env_file(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
 ENV = read_environment()
 
 SECRET_KEY = ENV.SECRET_KEY.get_secret_value()
+SECRET_KEY_FALLBACKS = [key.get_secret_value() for key in ENV.SECRET_KEY_FALLBACKS]
 DEBUG = ENV.DEBUG
 DEMO = ENV.DEMO
 ALLOWED_HOSTS = ENV.ALLOWED_HOSTS
@@ -87,6 +88,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "accounts.users.shedding.ShedSignIns",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -95,6 +97,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.users.middleware.MemberMiddleware",
     "accounts.drafts.middleware.DraftMiddleware",
+    "clinic.patients.middleware.RestrictedChartMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -180,6 +183,8 @@ AUTH_PASSWORD_VALIDATORS = [  # asked through accounts.users.passwords
     {"NAME": "accounts.users.passwords.NotBreached"},
 ]
 PASSWORD_RESET_TIMEOUT = 60 * 60  # seconds a link to set a password works (security.md AU-31)
+# Pages that must not tell who is known answer after this long, more than their slowest way through takes (AU-02).
+EVEN_ANSWER_SECONDS = 0.6
 LOGIN_URL = "users:sign_in"
 LOGIN_REDIRECT_URL = "home:today"
 LOGIN_REDIRECT_PATH = "/"

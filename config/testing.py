@@ -123,6 +123,7 @@ def _quicken_settings():
     settings.PASSWORD_HASHERS = [
         "config.testing.QuickBCrypt" if hasher == house else hasher for hasher in settings.PASSWORD_HASHERS
     ]
+    settings.EVEN_ANSWER_SECONDS = 0.0
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
 

@@ -13,6 +13,8 @@ urlpatterns = [
     path("drafts/", include("accounts.drafts.urls")),
     path("", include("accounts.second_factor.urls")),
     path("", include("accounts.notifications.urls")),
+    path("", include("accounts.joining.urls")),
+    path("", include("accounts.team.urls")),
     path("patients/", include("clinic.patients.urls")),
     path("look/", include("config.look.urls")),
     path("admin/", admin.site.urls),

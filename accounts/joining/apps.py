@@ -6,3 +6,6 @@ class JoiningConfig(AppConfig):
     name = "accounts.joining"
     label = "joining"
     verbose_name = _("Joining")
+
+    def ready(self):
+        from . import notices  # noqa: F401  (declares what this room says)

@@ -72,7 +72,7 @@ def _refuse(request, user, form, refused):
     if retry_after or held["tries"] >= MOST_TRIES:
         del request.session[PENDING]
         return _spoiled(request, refused, retry_after)
-    form.add_error("code", refused.sentence)
+    form.add_error("code", _in_words(refused))
     return _show_challenge(request, user, form)
 
 
@@ -136,7 +136,7 @@ def enrol(request):
             )
             return _done(request, codes, _("Your authenticator is set up."))
         except RuleBroken as refused:
-            form.add_error(_field_of(refused, form), refused.sentence)
+            form.add_error(_field_of(refused, form), _in_words(refused))
     return _show_enrolment(request, form)
 
 
@@ -150,7 +150,7 @@ def _show_enrolment(request, form=None, passkey_form=None):
         "passkey_form": passkey_form or PasskeyForm(needs_password=needs_password, prefix="passkey"),
         "passkeys_possible": _passkeys_possible(request),
         "qr_code": drawing.svg_inline(
-            scale=5, border=4, light="#fff", svgclass="qr-code", title=_("QR code of the authenticator")
+            omitsize=True, border=4, light="#fff", svgclass="qr-code", title=_("QR code of the authenticator")
         ),
         "seed": [device.typed_seed[start : start + 4] for start in range(0, len(device.typed_seed), 4)],
     }
@@ -209,7 +209,7 @@ def add_passkey(request):
             )
             return _done(request, codes, _("Your passkey is set up."))
         except RuleBroken as refused:
-            form.add_error(_field_of(refused, form), refused.sentence)
+            form.add_error(_field_of(refused, form), _in_words(refused))
     if selectors.get_authenticator(request.member.user):
         return _show_security(request, form)
     return _show_enrolment(request, passkey_form=form)
@@ -310,7 +310,7 @@ def _confirm(request, words, act):
         try:
             return _done(request, act(form.cleaned_data["password"]), words["done"])
         except RuleBroken as refused:
-            form.add_error(_field_of(refused, form), refused.sentence)
+            form.add_error(_field_of(refused, form), _in_words(refused))
     return render(request, "second_factor/confirm.html", {"form": form, "words": words}, status=_status(request))
 
 
@@ -320,7 +320,7 @@ def keep_recovery_codes(request):
     """The person says that the codes are written down."""
     if KeptForm(request.POST).is_valid():
         services.keep_recovery_codes(request.member.user)
-        messages.success(request, _("Your second factor is ready."))
+        messages.success(request, _("Noted: your recovery codes are kept."))
     else:
         messages.warning(
             request, _("You have not said that you kept your recovery codes. Make new ones if you did not.")
@@ -369,6 +369,13 @@ def _field_of(refused, form):
     """Where a refusal is shown: beside what was typed wrong."""
     field = "password" if refused.code in {"invalid_password", services.ProofNeeded.code} else "code"
     return field if field in form.fields else None
+
+
+def _in_words(refused):
+    """The specification's words for a wrong code are short; whoever stands before the page may wonder what to do."""
+    if refused.code == services.CodeRefused.code:
+        return _("This code is not right, or was used before. Wait for the next one and try again.")
+    return refused.sentence
 
 
 def _status(request):

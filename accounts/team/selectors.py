@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import CharField, Count, Exists, F, Func, Max, OuterRef, Prefetch, Q, QuerySet, Value
-from django.db.models.functions import Lower
+from django.db.models.functions import Concat, Lower
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -18,8 +18,8 @@ from accounts.permissions import PLATFORM_ROLE, ROLE_ALIASES, Permission
 from accounts.users.models import Grant, Group, GroupMember, HeldRole, Membership, Role, Session, identity_key
 
 _ACCENTED = [chr(code) for code in range(0xC0, 0x180) if len(unicodedata.normalize("NFKD", chr(code))) == 2]
-_WITH_ACCENTS = "".join(_ACCENTED)
-_WITHOUT_ACCENTS = "".join(unicodedata.normalize("NFKD", letter)[0] for letter in _ACCENTED)
+_WITH_ACCENTS = "".join(_ACCENTED) + "łŁøØđĐı"
+_WITHOUT_ACCENTS = "".join(unicodedata.normalize("NFKD", letter)[0] for letter in _ACCENTED) + "lLoOdDi"
 
 
 # --- People ----------------------------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def list_members(
     return found
 
 
-def _folded_name() -> Func:
+def _folded_name() -> Concat:
     """A person's name in small letters without accents, with a space before each of its words."""
     plain = Func(
         F("user__name"),
@@ -63,7 +63,7 @@ def _folded_name() -> Func:
         output_field=CharField(),
     )
     spaced = Func(Lower(plain), Value("[-'’.]"), Value(" "), Value("g"), function="regexp_replace")
-    return Func(Value(" "), spaced, function="concat", output_field=CharField())
+    return Concat(Value(" "), spaced, output_field=CharField())
 
 
 def _name_begins(words: str) -> Q:
@@ -78,6 +78,11 @@ def _name_begins(words: str) -> Q:
 def get_member(user_id: UUID | str) -> Membership:
     """The member of this clinic with this person's id. Raises Http404 for an unknown id and for a stranger's."""
     return get_object_or_404(Membership.objects.select_related("user", "tenant"), user_id=user_id)
+
+
+def get_member_by_id(member_id: UUID | str) -> Membership:
+    """The member of this clinic with this membership's id, as pages name people. Raises Http404."""
+    return get_object_or_404(Membership.objects.select_related("user", "tenant"), pk=member_id)
 
 
 def hold_roles(members: Iterable[Membership]) -> None:

@@ -51,13 +51,19 @@ class CarewrightAdminSite(OTPAdminSite):
 
 
 class HouseModelAdmin(admin.ModelAdmin):
-    """An admin page inside the clinic of the request. Looking needs `ADMIN_SITE`; nothing is ever deleted here."""
+    """An admin page inside the clinic of the request. Looking needs `ADMIN_SITE`; nothing is ever deleted here.
+
+    `needs` is what looking at these very rows asks for besides: the platform may enter the admin and sees no patient.
+    """
+
+    needs = Permission.ADMIN_SITE
 
     show_full_result_count = False
     list_per_page = 50
 
     def has_view_permission(self, request, obj=None):
-        return request.member is not None and request.member.may(Permission.ADMIN_SITE)
+        member = request.member
+        return member is not None and member.may(Permission.ADMIN_SITE) and member.may(self.needs)
 
     def has_module_permission(self, request):
         return self.has_view_permission(request)

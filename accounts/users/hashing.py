@@ -21,6 +21,7 @@ NICENESS = 10
 # So many in so many seconds are people; more are a flood, and nobody waits in line behind one.
 CALM_TRIES, CALM_SECONDS = 6, 10.0
 PATIENCE_SECONDS = 1.0
+COME_AGAIN_SECONDS = 2
 
 _turn = threading.Lock()
 _tries: deque[float] = deque(maxlen=CALM_TRIES)
@@ -33,15 +34,28 @@ class Busy(Exception):
 @contextmanager
 def take_turn() -> Iterator[None]:
     """Be the one in this process whose password is checked. Raises Busy, at once during a flood."""
-    now = time.monotonic()
-    calm = len(_tries) < CALM_TRIES or now - _tries[0] > CALM_SECONDS
-    _tries.append(now)
-    if not _turn.acquire(timeout=PATIENCE_SECONDS if calm else 0):
+    patience = PATIENCE_SECONDS if _is_calm() else 0
+    _tries.append(time.monotonic())
+    if not _turn.acquire(timeout=patience):
         raise Busy
     try:
         yield
     finally:
         _turn.release()
+
+
+def is_flooded() -> bool:
+    """Whether who comes now would be turned away by `take_turn`."""
+    return _turn.locked() and not _is_calm()
+
+
+def _is_calm() -> bool:
+    return len(_tries) < CALM_TRIES or time.monotonic() - _tries[0] > CALM_SECONDS
+
+
+def forget() -> None:
+    """As after a start; for tests."""
+    _tries.clear()
 
 
 def run_quietly(work: Callable[..., Answer], *arguments: object) -> Answer:

@@ -2,6 +2,8 @@
 
 from tenancy.doors.limits import Limit, RedisThrottle, SlidingLimit, client_address
 
+from . import shedding
+
 SIGN_IN_PERSON = SlidingLimit("sign-in-person", "5/15m", fail="closed")
 SIGN_IN_ADDRESS = SlidingLimit("sign-in-address", "50/15m", fail="closed")
 SECOND_FACTOR_PERSON = SlidingLimit("second-factor-person", "5/15m", fail="closed")
@@ -16,3 +18,9 @@ class MemberThrottle(RedisThrottle):
 
     def key_for(self, request):
         return str(request.member.pk) if request.member else client_address(request)
+
+    def allow_request(self, request, view):
+        allowed = super().allow_request(request, view)
+        if not allowed and request.member is None and self.usage:
+            shedding.remember(f"{shedding.THROTTLED} {client_address(request)}", self.usage.retry_after)
+        return allowed

@@ -14,10 +14,11 @@ from .entering import is_own_session
 from .recognition import recognise_session
 
 API = re.compile(r"^/(api|v1|fhir)(/|$)")
-# These choose the clinic themselves, from what the body or the refresh token says.
+# These choose the clinic themselves, from what the body, a mailed link or the refresh token says.
+# Registering does only without a credential: an administrator works inside the clinic they are in.
 CHOOSES_TENANT = re.compile(
     r"^/(sign-in|join|password-reset|confirm-email|clinics/enter)(/|$)"
-    r"|^/api(/v1)?/auth/(login|token|refresh|register|password/reset(/confirm)?|confirm-email)/?$"
+    r"|^/api(/v1)?/auth/(login|token|refresh|password/reset(/confirm)?|confirm-email)/?$"
 )
 
 # Sent by our own script with what it asks for by itself: looking at a page that refreshes is no activity.

@@ -178,9 +178,11 @@ def leave_clinic(request):
 @never_cache
 @require_http_methods(["GET", "POST"])
 def keep_alive(request):
-    """POST keeps a session awake; GET only asks. 401 when there is none any more. Seconds, read by session.js."""
-    if request.sign_in is None:
+    """POST keeps a session awake, or is refused; GET only asks. Seconds, read by session.js; all are 0 for nobody."""
+    if request.sign_in is None and request.method == "POST":
         return JsonResponse({"detail": _("Please sign in again.")}, status=401)
+    if request.sign_in is None:
+        return JsonResponse({"idle": 0, "absolute": 0, "opened": 0})
     if request.method == "POST":
         sessions.touch_session(request.sign_in, at_once=True)
     return JsonResponse(times_left(request.sign_in))
@@ -191,6 +193,7 @@ def keep_alive(request):
 def sign_ins(request):
     """Where am I signed in? In this clinic; what ended in the last 30 days stands below."""
     live, ended = selectors.list_sign_ins(request.member)
+    live.sort(key=lambda session: session.pk != request.sign_in.pk)
     context = {
         "live": [_sign_in_row(session, request.sign_in) for session in live],
         "ended": [_sign_in_row(session, request.sign_in) for session in ended],

@@ -21,7 +21,7 @@ from django_otp import match_token, user_has_device
 
 from tenancy.doors.limits import SlidingLimit, Usage
 
-from . import hashing, limits, selectors
+from . import hashing, limits, selectors, shedding
 from .models import User, identity_key
 from .sessions import Device, SignInRefused
 
@@ -45,7 +45,7 @@ def check_password(identifier: str, password: str, *, device: Device, otp_code: 
 
 def prove_password(identifier: str, password: str, *, device: Device) -> User:
     """The person whose password this is. Raises what `check_password` does, but for the second factor."""
-    by_address = count_try(limits.SIGN_IN_ADDRESS, device.address)
+    by_address = _count_address(device)
     with _given_back(limits.SIGN_IN_ADDRESS, device.address, by_address), _turn():
         user = selectors.find_user(identifier)
         key = str(user.pk) if user else identity_key(identifier)[:300]
@@ -67,7 +67,7 @@ def prove_second_factor(user: User, code: str, *, device: Device) -> None:
     """
     if not code.strip():
         raise SignInRefused(_("Two-factor required"), status=400, code="two_factor_required")
-    by_address = count_try(limits.SIGN_IN_ADDRESS, device.address)
+    by_address = _count_address(device)
     with _given_back(limits.SIGN_IN_ADDRESS, device.address, by_address):
         count_try(limits.SECOND_FACTOR_PERSON, str(user.pk))
         matched = match_token(user, "".join(code.split())[:32])
@@ -84,6 +84,14 @@ def count_try(limit: SlidingLimit, key: str) -> Usage:
     if not usage.allowed:
         raise _locked(usage.retry_after)
     return usage
+
+
+def _count_address(device: Device) -> Usage:
+    try:
+        return count_try(limits.SIGN_IN_ADDRESS, device.address)
+    except SignInRefused as refused:
+        shedding.remember(device.address, refused.retry_after or 1)
+        raise
 
 
 def forget_failed_sign_ins(user: User) -> None:
@@ -110,8 +118,8 @@ def _turn() -> Iterator[None]:
         with hashing.take_turn():
             yield
     except hashing.Busy:
-        sentence = _("Many people are signing in right now. Please try again in a few seconds.")
-        raise SignInRefused(sentence, status=503, code="sign_in_busy", retry_after=2) from None
+        seconds = hashing.COME_AGAIN_SECONDS
+        raise SignInRefused(shedding.many_people(), status=503, code="sign_in_busy", retry_after=seconds) from None
 
 
 def _refuse_when_forgotten(user: User | None, usage: Usage) -> None:
@@ -131,6 +139,5 @@ def _password_matches(user: User | None, password: str) -> bool:
 
 
 def _locked(seconds: int) -> SignInRefused:
-    minutes = max(1, -(-seconds // 60))
-    sentence = _("Too many failed attempts. Please try again in %(minutes)d minute(s).") % {"minutes": minutes}
+    sentence = shedding.too_many_attempts(seconds)
     return SignInRefused(sentence, status=429, code="too_many_attempts", retry_after=seconds)

@@ -11,3 +11,5 @@ class PatientsConfig(AppConfig):
 
     def ready(self):
         import_module("clinic.patients.notices")
+        veils, selectors = import_module("tenancy.audit.veils"), import_module("clinic.patients.selectors")
+        veils.register_veil("patient", selectors.closed_charts)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from tenancy.doors.date_parts import DatePartsField
 from tenancy.doors.text import forbidden_character
 
-from .models import Consent, CustomField, DocumentType, Gender, Insurer, Patient, PatientIdentifier
+from .models import Consent, CustomField, DocumentType, EmergencyAccess, Gender, Insurer, Patient, PatientIdentifier
 
 GROUPS = [
     (_("Name"), ["title", "first_name", "second_name", "first_last_name", "second_last_name", "previous_names"]),
@@ -214,3 +214,54 @@ class AsOfForm(forms.Form):
     """The chart as it stood at the end of a day."""
 
     on = DatePartsField(label=_("As of"), required=True)
+
+
+class RestrictForm(PlainText, forms.Form):
+    """Closing a chart to all but a list, and opening it to everybody again."""
+
+    reason = forms.CharField(label=_("Reason"), max_length=300, widget=forms.Textarea({"rows": 2}))
+
+
+class AllowForm(forms.Form):
+    """One more name on the list of a restricted chart."""
+
+    member = forms.ModelChoiceField(None, label=_("Who"), empty_label=_("Choose somebody"))
+
+    def __init__(self, *args, members, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["member"].queryset = members
+
+
+class BreakGlassForm(PlainText, forms.Form):
+    """Why somebody opens a chart that is restricted."""
+
+    reason_code = forms.ChoiceField(
+        label=_("Occasion"), choices=EmergencyAccess.Reason.choices, widget=forms.RadioSelect
+    )
+    reason = forms.CharField(
+        label=_("Reason"),
+        min_length=10,
+        max_length=500,
+        widget=forms.Textarea({"rows": 3}),
+        help_text=_("At least 10 characters. Somebody who reviews this reads it."),
+    )
+    next = forms.CharField(required=False, max_length=500, widget=forms.HiddenInput)
+
+
+class ReviewForm(PlainText, forms.Form):
+    """What the reviewer of an emergency access says."""
+
+    verdict = forms.ChoiceField(label=_("Verdict"), choices=EmergencyAccess.Verdict.choices, widget=forms.RadioSelect)
+    note = forms.CharField(
+        label=_("Note"),
+        max_length=1000,
+        required=False,
+        widget=forms.Textarea({"rows": 3}),
+        help_text=_("Needed when it was not justified. The person reads it."),
+    )
+
+    def clean(self):
+        data = super().clean()
+        if data.get("verdict") == EmergencyAccess.Verdict.NOT_JUSTIFIED and not data.get("note"):
+            self.add_error("note", _("Say why it was not justified."))
+        return data

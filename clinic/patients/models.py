@@ -424,7 +424,7 @@ class PatientFieldValue(TenantModel):
 class ChartRestriction(TenantModel):
     """A time in which a chart is open to few (docs/decisions/0009). The newest without an end is in force."""
 
-    app_privileges = ("SELECT", "INSERT", "UPDATE (lifted_at, lifted_by_id, lift_reason)")
+    app_privileges = ("SELECT", "INSERT", "UPDATE (lift_reason, lifted_at, lifted_by_id)")
 
     patient = TenantForeignKey(Patient, related_name="restrictions")
     reason = models.CharField(_("reason"), max_length=300)
@@ -490,7 +490,7 @@ class EmergencyAccess(TenantModel):
 
     app_privileges = (
         *("SELECT", "INSERT"),
-        "UPDATE (ended_at, reviewed_at, reviewed_by_id, verdict, review_note)",
+        "UPDATE (ended_at, review_note, reviewed_at, reviewed_by_id, verdict)",
     )
 
     class Reason(models.TextChoices):
@@ -541,7 +541,7 @@ class EmergencyAccess(TenantModel):
         ]
 
     def __str__(self):
-        return f"{self.get_reason_code_display()}: {self.reason}"
+        return f"{self.opened_at:%Y-%m-%d %H:%M}"
 
     @property
     def until(self):

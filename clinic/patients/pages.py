@@ -14,13 +14,12 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.drafts.restoring import find_draft, show_unchecked
 from accounts.guards import requires
 from accounts.permissions import Permission
-from tenancy.audit import services as audit
 from tenancy.doors.paging import PageQuery, paginate
 from tenancy.doors.query import Boolean, Text
 from tenancy.doors.refusals import FieldsRefused
 from tenancy.rules import RuleBroken, StaleVersion
 
-from . import presenting, selectors, services
+from . import emergencies, own_account, presenting, selectors, services
 from .forms import ArchiveForm, AsOfForm, ConsentForm, IdentifierFormSet, PatientForm
 
 
@@ -40,7 +39,12 @@ def patient_list(request):
     """Everybody by name, or who fits the search. Enter on a search with one hit opens the chart."""
     try:
         query = PatientListQuery.read(request)
-        found = selectors.list_patients(by=request.member, search=query.q or "", include_archived=query.archived)
+        found = selectors.list_patients(
+            by=request.member,
+            search=query.q or "",
+            include_archived=query.archived,
+            by_birth_date=(query.sort or "").startswith("born"),
+        )
         page = paginate(found.as_rows(), query)
     except FieldsRefused:
         if request.htmx:  # what was typed still stands in the box, so everybody would be the wrong answer to it
@@ -65,14 +69,19 @@ def patient_list(request):
 def patient_chart(request, patient_id):
     """The chart's overview. Opening it is noted: who, when."""
     patient = selectors.get_patient(patient_id, by=request.member)
-    audit.record_read(patient, by=request.member, kind="chart")
+    emergencies.record_look(patient, by=request.member, kind="chart")
     identifiers = selectors.list_identifiers(patient)
     context = {
         "panels": presenting.overview(patient, identifiers, selectors.list_custom_fields()),
         "consents": selectors.list_consents(patient),
         "dialogs": presenting.dialog_fields(get_language()),
+        "restriction": selectors.get_restriction(patient) if patient.is_restricted else None,
+        "allowed": selectors.list_allowed(patient) if patient.is_restricted else [],
+        "may_restrict": request.member.may(Permission.PATIENT_RESTRICT),
+        "is_listed": patient.is_restricted and selectors.is_listed(patient, member=request.member),
+        "account": own_account.find_account_for(patient) if request.member.may(Permission.PATIENT_EDIT) else None,
     }
-    return _render_chart(request, "patients/chart.html", patient, "chart", context)
+    return render_chart(request, "patients/chart.html", patient, "chart", context)
 
 
 @requires(Permission.PATIENT_CREATE)
@@ -135,7 +144,7 @@ def update_patient(request, patient_id):
             except (RuleBroken, presenting.InvalidFields) as refusal:
                 presenting.add_refusal(form, refusal)
     else:
-        audit.record_read(patient, by=request.member, kind="edit")
+        emergencies.record_look(patient, by=request.member, kind="edit")
         words = draft.data if draft else None
         form = PatientForm(words, instance=patient, custom_fields=fields)
         known = presenting.identifier_rows(selectors.list_identifiers(patient))
@@ -143,7 +152,7 @@ def update_patient(request, patient_id):
         if draft:
             show_unchecked(form, numbers)
     context = {"form": form, "numbers": numbers, "comparison": comparison, "draft": draft}
-    return _render_chart(request, "patients/edit.html", patient, "edit", context, status=_form_status(request))
+    return render_chart(request, "patients/edit.html", patient, "edit", context, status=_form_status(request))
 
 
 @requires(Permission.PATIENT_ARCHIVE)
@@ -153,7 +162,7 @@ def archive_patient(request, patient_id):
     patient = selectors.get_patient(patient_id, by=request.member)
     form = ArchiveForm(request.POST)
     if form.is_valid():
-        _try(request, _("The chart is archived."), services.archive_patient, patient, by=request.member,
+        attempt(request, _("The chart is archived."), services.archive_patient, patient, by=request.member,
              reason=form.cleaned_data["reason"], expected_version=form.cleaned_data["version"])  # fmt: skip
     else:
         messages.error(request, _("Say why this chart is archived."))
@@ -165,7 +174,7 @@ def archive_patient(request, patient_id):
 def restore_patient(request, patient_id):
     """Put an archived patient back into the lists."""
     patient = selectors.get_patient(patient_id, by=request.member)
-    _try(request, _("The chart is back in the lists."), services.restore_patient, patient, by=request.member)
+    attempt(request, _("The chart is back in the lists."), services.restore_patient, patient, by=request.member)
     return redirect("patients:chart", patient.pk)
 
 
@@ -176,7 +185,7 @@ def record_consent(request, patient_id):
     patient = selectors.get_patient(patient_id, by=request.member)
     form = ConsentForm(request.POST)
     if form.is_valid():
-        _try(request, _("The answer is noted."), services.record_consent, patient, by=request.member,
+        attempt(request, _("The answer is noted."), services.record_consent, patient, by=request.member,
              **form.cleaned_data)  # fmt: skip
     else:
         messages.error(request, _("Nothing was saved: choose what the answer is about, and the answer."))
@@ -194,7 +203,7 @@ def patient_history(request, patient_id):
         shown = _version_on(request, patient, form)
     elif request.GET.get("version", "").isdecimal() and len(request.GET["version"]) < 9:
         shown = selectors.get_version(patient, number=int(request.GET["version"]))
-    audit.record_read(patient, by=request.member, kind="history")
+    emergencies.record_look(patient, by=request.member, kind="history")
     fields = selectors.list_custom_fields()
     context = {
         "form": form,
@@ -202,7 +211,7 @@ def patient_history(request, patient_id):
         "panels": presenting.overview(shown, [], fields) if shown else [],
         "versions": presenting.history_entries(selectors.list_versions(patient), patient, fields, shown),
     }
-    return _render_chart(request, "patients/history.html", patient, "history", context)
+    return render_chart(request, "patients/history.html", patient, "history", context)
 
 
 def _version_on(request, patient, form):
@@ -220,12 +229,13 @@ def _version_on(request, patient, form):
 def patient_looks(request, patient_id):
     """Who opened this chart, and why where a reason was given."""
     patient = selectors.get_patient(patient_id, by=request.member)
-    audit.record_read(patient, by=request.member, kind="looks")
+    emergencies.record_look(patient, by=request.member, kind="looks")
     looks = [presenting.look_entry(look) for look in selectors.list_looks(patient)]
-    return _render_chart(request, "patients/looks.html", patient, "looks", {"looks": looks})
+    return render_chart(request, "patients/looks.html", patient, "looks", {"looks": looks})
 
 
-def _try(request, done, service, *args, **kwargs):
+def attempt(request, done, service, *args, **kwargs):
+    """Call a service and say on the next page that it is done, or what the rule is that said no."""
     try:
         service(*args, **kwargs)
     except RuleBroken as broken:
@@ -238,12 +248,14 @@ def _form_status(request):
     return 422 if request.method == "POST" else 200
 
 
-def _render_chart(request, template, patient, here, context, status=200):
+def render_chart(request, template, patient, here, context, status=200):
+    """A page of a chart, with the banner and the tabs. `here` names the tab."""
     may = request.member.may
     tabs = [
         ("chart", _("Overview"), True),
         ("history", _("History"), may(Permission.PATIENT_HISTORY)),
         ("looks", _("Who looked"), may(Permission.AUDIT_VIEW_RECORD)),
+        ("allowed", _("Who may open it"), patient.is_restricted and may(Permission.PATIENT_RESTRICT)),
     ]
     context |= {
         "patient": patient,

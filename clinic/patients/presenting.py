@@ -15,11 +15,14 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
+
+from accounts.permissions import Permission
+from accounts.users.models import Membership
 
 from . import selectors
-from .forms import GROUPS, ArchiveForm, BaseIdentifierFormSet, ConsentForm, IdentifierFormSet, PatientForm
-from .models import CustomField, Patient, PatientIdentifier
+from .forms import GROUPS, ArchiveForm, BaseIdentifierFormSet, ConsentForm, IdentifierFormSet, PatientForm, RestrictForm
+from .models import CustomField, EmergencyAccess, Patient, PatientIdentifier
 
 __all__ = ["InvalidFields"]
 
@@ -36,6 +39,12 @@ LOOK_KINDS = {
     "looks": gettext_lazy("Read this list"),
     "api": gettext_lazy("Read it through the API"),
     "admin": gettext_lazy("Opened it in the administration"),
+    "break_glass": gettext_lazy("Opened the chart in an emergency"),
+    "break_glass_edit": gettext_lazy("Opened the form to change it in an emergency"),
+    "break_glass_history": gettext_lazy("Read the history in an emergency"),
+    "break_glass_looks": gettext_lazy("Read this list in an emergency"),
+    "break_glass_api": gettext_lazy("Read it through the API in an emergency"),
+    "break_glass_admin": gettext_lazy("Opened it in the administration in an emergency"),
 }
 OVERVIEW_ORDER = ["is_deceased", "allergy_status", "cell_phone", "birth_date", "document_type", "title", "habeas_data"]
 """The groups of the form by their first field, in the order of the overview."""
@@ -47,7 +56,11 @@ STATE_LABELS = {"archived_at": gettext_lazy("Archived"), "archive_reason": gette
 def dialog_fields(language: str) -> dict[str, str]:
     """The empty forms of the chart's dialogs: the same each time, and a sixth of the page's work to draw."""
     with translation.override(language):
-        return {"consent": str(ConsentForm()), "archive": str(ArchiveForm()["reason"].as_field_group())}
+        return {
+            "consent": str(ConsentForm()),
+            "archive": str(ArchiveForm()["reason"].as_field_group()),
+            "restrict": str(RestrictForm(auto_id="restrict_%s")["reason"].as_field_group()),
+        }
 
 
 def list_columns() -> dict[str, str]:
@@ -58,6 +71,8 @@ def list_columns() -> dict[str, str]:
         "document": _("Document"),
         "phone": _("Phone"),
         "number": _("Number"),
+        "restricted": _("Restricted"),
+        "restricted_help": _("Open to the people on its list, and in an emergency"),
         "unknown": _("Not known"),
     }
 
@@ -74,8 +89,15 @@ def banner(patient: Patient) -> dict[str, Any]:
         "allergies": [line.strip() for line in patient.allergies.replace(";", "\n").splitlines() if line.strip()],
         "alerts": [patient.alerts] if patient.alerts else [],
         "interpreter": (patient.language or _("needed")) if patient.needs_interpreter else "",
-        "state": _("Archived") if patient.is_archived else "",
+        "state": ", ".join(_states(patient)),
     }
+
+
+def _states(patient: Patient) -> Iterator[str]:
+    if patient.is_restricted:
+        yield _("Restricted")
+    if patient.is_archived:
+        yield _("Archived")
 
 
 def overview(patient: Any, identifiers: list[PatientIdentifier], fields: list[CustomField]) -> list[dict[str, Any]]:
@@ -180,6 +202,71 @@ def look_entry(look: selectors.Look) -> dict[str, Any]:
     return {"at": look.at, "who": look.name, "what": LOOK_KINDS.get(look.kind, look.kind), "reason": look.reason}
 
 
+def emergency_row(access: EmergencyAccess, *, by: Membership) -> dict[str, Any]:
+    """One break-glass in words for the list of reviews. The chart by its number; by name for who may see names."""
+    may_see_name = by.may(Permission.PHI_VIEW) or by.may(Permission.PATIENT_VIEW)
+    return {
+        "access": access,
+        "url": reverse("patients:emergency", args=[access.pk]),
+        "who": access.member.display_name,
+        "patient": access.patient.name if may_see_name else "",
+        "number": access.patient.number,
+        "occasion": access.get_reason_code_display(),
+        "is_own": access.member_id == by.pk,
+        "state": _review_state(access),
+        "tone": _review_tone(access),
+    }
+
+
+def _review_state(access: EmergencyAccess) -> str:
+    if access.reviewed_at:
+        return access.get_verdict_display()
+    if not access.is_over:
+        return _("Open now")
+    late = days_late(access)
+    if late > 0:
+        return ngettext("%(count)d day late", "%(count)d days late", late) % {"count": late}
+    return _("Waiting for a review")
+
+
+def _review_tone(access: EmergencyAccess) -> str:
+    if access.reviewed_at:
+        return "ok" if access.verdict == EmergencyAccess.Verdict.JUSTIFIED else "bad"
+    return "bad" if days_late(access) > 0 else "warn"
+
+
+def days_late(access: EmergencyAccess) -> int:
+    """Whole days since the review was due; 0 or less while there is time."""
+    return (timezone.now() - access.opened_at - selectors.REVIEW_WITHIN).days + 1
+
+
+def emergency_facts(access: EmergencyAccess, *, by: Membership) -> list[dict[str, Any]]:
+    """What components/facts.html takes."""
+    row = emergency_row(access, by=by)
+    chart = f"{row['patient']} ({row['number']})" if row["patient"] else row["number"]
+    facts = [
+        (_("Who"), row["who"]),
+        (_("Chart"), chart),
+        (_("Occasion"), row["occasion"]),
+        (_("Reason"), access.reason),
+        (_("Opened"), _words(access.opened_at)),
+        (_("Closed"), _words(access.until) if access.is_over else _("Open now")),
+    ]
+    if access.reviewed_at:
+        facts += [
+            (_("Verdict"), access.get_verdict_display()),
+            (_("Reviewed by"), access.reviewed_by.display_name),
+            (_("Reviewed"), _words(access.reviewed_at)),
+            (_("Note"), access.review_note or _("None given")),
+        ]
+    return [{"label": label, "value": value} for label, value in facts]
+
+
+def seen_entry(read: Any) -> dict[str, Any]:
+    """One look during an emergency access: when, and what."""
+    return {"at": read.at, "what": LOOK_KINDS.get(read.kind, read.kind)}
+
+
 def duplicate_entry(double: selectors.PossibleDuplicate) -> dict[str, Any]:
     """What components/people.html takes."""
     patient = double.patient
@@ -188,6 +275,7 @@ def duplicate_entry(double: selectors.PossibleDuplicate) -> dict[str, Any]:
         "url": reverse("patients:chart", args=[patient.pk]),
         "born": patient.birth_date,
         "number": patient.document_number or patient.number,
+        "is_masked": patient.is_masked,
         "note": ", ".join(str(DUPLICATE_REASONS[reason]) for reason in double.reasons),
     }
 

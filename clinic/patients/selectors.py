@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import TruncMonth
 from django.http import Http404
 from django.utils import timezone
@@ -121,6 +121,12 @@ def require_open(patient: Patient, *, by: Membership | None) -> None:
     """Raises ChartRestricted where this member may not open the chart now; for services, under their lock."""
     if by is not None and patient.is_restricted and patient.pk not in open_charts(by):
         raise ChartRestricted(patient, by=by)
+
+
+def closed_charts(ids: set[str], by: Membership | None) -> set[str]:
+    """Of these patients' ids, the restricted charts that this reader may not open; for the audit trail (`veils`)."""
+    restricted = Patient.objects.filter(id__in=ids, restricted_at__isnull=False).values_list("id", flat=True)
+    return {str(pk) for pk in set(restricted) - (open_charts(by).keys() if isinstance(by, Membership) else set())}
 
 
 def list_identifiers(patient: Patient) -> list[PatientIdentifier]:
@@ -315,10 +321,10 @@ def is_listed(patient: Patient, *, member: Membership) -> bool:
     return ChartAccess.objects.filter(patient=patient, member=member, ended_at__isnull=True).exists()
 
 
-def list_may_be_allowed(patient: Patient, *, limit: int = 500) -> QuerySet[Membership]:
+def list_may_be_allowed(patient: Patient) -> QuerySet[Membership]:
     """Members who could be put on the list, by name: those with a right to see patients who are not on it."""
     listed = ChartAccess.objects.filter(patient=patient, ended_at__isnull=True)
-    return may_have("patients.view").exclude(pk__in=listed.values("member_id")).order_by("user__name")[:limit]
+    return may_have("patients.view").exclude(pk__in=listed.values("member_id")).order_by("user__name")
 
 
 def may_take_over(patient: Patient, *, by: Membership) -> bool:
@@ -342,10 +348,11 @@ def may_review(by: Membership) -> bool:
     return by.may("audit.review") or (by.may("admin.users") and not list_members_who_may("audit.review"))
 
 
-def list_emergency_accesses() -> QuerySet[EmergencyAccess]:
-    """Every break-glass of this clinic: those waiting for a review first, the oldest of them on top."""
+def list_emergency_accesses(*, reviewed: bool | None = None) -> QuerySet[EmergencyAccess]:
+    """Every break-glass of this clinic, oldest first; or those that were reviewed, or wait for it."""
     rows = EmergencyAccess.objects.select_related("member__user", "reviewed_by__user", "patient")
-    return rows.order_by(F("reviewed_at").desc(nulls_first=True), "opened_at", "id")
+    rows = rows if reviewed is None else rows.filter(reviewed_at__isnull=not reviewed)
+    return rows.order_by("opened_at", "id")
 
 
 def get_emergency_access(access_id: UUID | str, *, by: Membership) -> EmergencyAccess:

@@ -22,7 +22,9 @@ class PatientRowSerializer(serializers.ModelSerializer):
     address = serializers.CharField(source="full_address")
     repo = serializers.CharField()
     restricted = serializers.BooleanField(
-        source="is_restricted", help_text="The chart is open to few; the others see its name and nothing else."
+        source="is_restricted",
+        required=False,
+        help_text="Only there when it is true: the chart is open to few; the others see its name and nothing else.",
     )
 
     class Meta:
@@ -33,6 +35,13 @@ class PatientRowSerializer(serializers.ModelSerializer):
 
     def get_phone(self, patient) -> str:
         return patient.phone or patient.cell_phone
+
+    def to_representation(self, instance):
+        """MediSecure's fields and no other for charts that are not restricted."""
+        row = super().to_representation(instance)
+        if not instance.is_restricted:
+            del row["restricted"]
+        return row
 
 
 class PatientSerializer(PatientRowSerializer):
@@ -147,7 +156,7 @@ class RawDemographicsSerializer(serializers.Serializer):
 
 class RepositoryRowSerializer(serializers.Serializer):
     repo = serializers.CharField()
-    restricted = serializers.BooleanField()
+    restricted = serializers.BooleanField(required=False)
     demographics = serializers.DictField(allow_null=True)
 
 

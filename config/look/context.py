@@ -1,7 +1,9 @@
 """What `base.html` needs on every page: who is signed in, where, and where they may go."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 from django.conf import settings
 from django.urls import NoReverseMatch, get_urlconf, reverse
@@ -12,6 +14,8 @@ from accounts.notifications import mailbox
 from accounts.notifications.selectors import count_unread
 from accounts.permissions import Permission
 from accounts.users.sessions import times_left
+from clinic.patients.selectors import count_open_reviews
+from tenancy.tenants.context import get_current_tenant_id
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Destination:
     icon: str
     permission: Permission | None = None
     key: str = ""  # pressed after `g`
+    pages: tuple[str, ...] = ()  # where it stands for some pages of a room only
+    count: Callable[[Any], int] | None = None  # how much of it waits for this member
 
     @property
     def room(self) -> str:
@@ -33,6 +39,15 @@ class Destination:
 DESTINATIONS = [
     Destination("home:today", _("Today"), "sun", None, "t"),
     Destination("patients:list", _("Patients"), "users", Permission.PATIENT_VIEW, "p"),
+    Destination(
+        "patients:emergencies",
+        _("Emergency access"),
+        "siren",
+        Permission.AUDIT_REVIEW,
+        "e",
+        pages=("patients:emergencies", "patients:emergency"),
+        count=count_open_reviews,
+    ),
     Destination("practitioners:list", _("Practitioners"), "stethoscope", Permission.PRACTITIONER_VIEW, "d"),
     Destination("team:list", _("Staff"), "id-card", Permission.USER_MANAGE, "s"),
     Destination("audit:list", _("Audit trail"), "scroll-text", Permission.AUDIT_VIEW_ALL, "a"),
@@ -81,10 +96,21 @@ class Frame:
                         "label": place.label,
                         "icon": place.icon,
                         "key": place.key,
-                        "is_here": place.room in self._namespaces,
+                        "is_here": self._is_here(place),
+                        "count": place.count(self.member) if place.count and get_current_tenant_id() else 0,
                     }
                 )
         return entries
+
+    def _is_here(self, place):
+        match = getattr(self.request, "resolver_match", None)
+        here = match.view_name if match else ""
+        if place.pages:
+            return here in place.pages
+        # What is about oneself stands behind the name, whichever room of the rail brings it.
+        about_oneself = any(here == other.url_name for other in ACCOUNT_TABS)
+        elsewhere = about_oneself or any(here in other.pages for other in DESTINATIONS)
+        return place.room in self._namespaces and not elsewhere
 
     @property
     def account_tabs(self):
@@ -140,6 +166,11 @@ class Frame:
         return _address("users:sign_out")
 
     @property
+    def may_visit(self):
+        """A platform administrator may enter any clinic, with a reason."""
+        return bool(self.member and self.member.user.is_platform_admin and self.switch_clinic_url)
+
+    @property
     def sign_in_url(self):
         return _address("users:sign_in")
 
@@ -164,6 +195,15 @@ class Frame:
             "reason": self.request.session.get("visit_reason", ""),
             "leave_url": _address("users:leave_clinic"),
         }
+
+    @property
+    def second_factor_due(self):
+        """Until when the member has to set up a second factor; on the first page only, so that it nags nobody."""
+        return self.member.second_factor_due if self.member and "home" in self._namespaces else None
+
+    @property
+    def enrolment_url(self):
+        return _address(settings.ENROLMENT_URL)
 
     @property
     def account_url(self):

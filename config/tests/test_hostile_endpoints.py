@@ -137,7 +137,8 @@ def address(ask, example):
         made = f"post {collection}" in OPERATIONS and "{" in path
         response = ask("post", collection, example(OPERATIONS[f"post {collection}"])) if made else None
         assert not made or response.status_code == 201, response.content
-        return method, filled(path, response.json()["id"] if made else ID)
+        first, brace, rest = path.partition("}")
+        return method, filled(filled(first + brace, str(response.json()["id"]) if made else ID) + rest, ID)
 
     return found
 

@@ -48,6 +48,7 @@ if (warning) {
     if (answer.status === 401 || answer.status === 403) return false;
     if (!answer.ok) throw new Error(`keep-alive answered ${answer.status}`);
     const times = await answer.json();
+    if (!times.opened) return false;
     if (times.opened !== opened) {  // somebody else has signed in here meanwhile: their page, not ours
       location.reload();
       return true;

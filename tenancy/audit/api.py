@@ -87,7 +87,7 @@ class AuditViewSet(GenericViewSet):
     def list(self, request):
         query = EntryQuery.read(request)
         page = paginate(selectors.list_entries(**query.filters()), query)
-        return Response(page.envelope(selectors.describe_entries(page.items)))
+        return Response(page.envelope(selectors.describe_entries(page.items, by=request.member)))
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR}, summary="The trail as a file, oldest first")
     @action(detail=False)
@@ -95,7 +95,8 @@ class AuditViewSet(GenericViewSet):
         filters = ExportQuery.read(request).filters()
         last = services.record_export(by=request.member, filters=filters)
         response = StreamingHttpResponse(
-            stream_csv(request.tenant.id, last=last, filters=filters), content_type="text/csv; charset=utf-8"
+            stream_csv(request.tenant.id, by=request.member, last=last, filters=filters),
+            content_type="text/csv; charset=utf-8",
         )
         name = f"audit-{request.tenant.slug}-{timezone.now():%Y-%m-%d}.csv"
         response["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -21,8 +21,10 @@ COLUMNS = [
 CHUNK = 500
 
 
-def stream_csv(tenant_id: uuid.UUID, *, last: int, filters: dict[str, Any]) -> Iterator[bytes]:
-    """The entries up to number `last`, oldest first, as CSV in UTF-8: a heading, then every cell in quotes.
+def stream_csv(tenant_id: uuid.UUID, *, by: Any, last: int, filters: dict[str, Any]) -> Iterator[bytes]:
+    """The entries up to number `last`, as `by` may read them, oldest first, as CSV in UTF-8.
+
+    A heading, then every cell in quotes.
 
     Read while it is sent, chunk by chunk, each in the clinic's own short
     transaction: the request's is over by then, and a slow reader must not hold
@@ -33,7 +35,7 @@ def stream_csv(tenant_id: uuid.UUID, *, last: int, filters: dict[str, Any]) -> I
     while True:
         with tenant_context(tenant_id):
             entries = list_entries(**filters).filter(seq__gt=position, seq__lte=last).order_by("seq")
-            chunk = describe_entries(entries[:CHUNK])
+            chunk = describe_entries(entries[:CHUNK], by=by)
         if not chunk:
             return
         yield _lines([_cells(row) for row in chunk])

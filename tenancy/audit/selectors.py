@@ -10,6 +10,7 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from .models import AuditActor, AuditEntry, AuditPayload, AuditRead
+from .veils import veiled
 
 
 def list_entries(
@@ -42,19 +43,25 @@ def list_entries(
     return entries
 
 
-def describe_entries(entries: Iterable[AuditEntry]) -> list[dict[str, Any]]:
-    """Entries with their actors' names and payloads, three queries for any number of them.
+def describe_entries(entries: Iterable[AuditEntry], *, by: Any = None) -> list[dict[str, Any]]:
+    """Entries with their actors' names and payloads, three queries for any number of them, as `by` may read them.
 
     The name is the actor's as it was when the entry was recorded, or as it is
     now where the payload does not say. An erased payload gives empty details
-    and `erased` true.
+    and `erased` true. Of a thing that is kept from the reader (`veils`) nothing
+    is said but its name; `details` is then {"withheld": True}.
     """
     entries = list(entries)
     actors = actors_by_id({entry.actor_ref for entry in entries})
     bodies = dict(
         AuditPayload.objects.filter(entry_id__in=[entry.id for entry in entries]).values_list("entry_id", "body")
     )
-    return [_described(entry, actors.get(entry.actor_ref), bodies.get(entry.id)) for entry in entries]
+    rows = [_described(entry, actors.get(entry.actor_ref), bodies.get(entry.id)) for entry in entries]
+    hidden = veiled({(entry.object_type, entry.object_id) for entry in entries}, by)
+    for row in rows:
+        if (row["resource_type"], row["resource_id"]) in hidden:
+            row |= {"reason": "", "changes": {}, "details": {"withheld": True}}
+    return rows
 
 
 def list_reads(obj: Model) -> QuerySet[AuditRead]:

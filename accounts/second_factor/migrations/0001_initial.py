@@ -130,6 +130,4 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("sheet", "digest"), name="second_factor_code_uniq")],
             },
         ),
-        # Where this ran before with django-otp's own authenticators, whose seeds lie open; nobody could enrol one yet.
-        migrations.RunSQL("DROP TABLE IF EXISTS otp_totp_totpdevice", migrations.RunSQL.noop),
     ]

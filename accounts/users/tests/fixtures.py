@@ -7,11 +7,12 @@ middleware finds what it finds in production: nobody inside of a clinic.
 
 import pytest
 from django.contrib.auth import HASH_SESSION_KEY
+from django.core.cache import caches
 from django.db import connection, transaction
 from django.test import Client
 from rest_framework.test import APIClient
 
-from accounts.users import sessions
+from accounts.users import hashing, sessions, shedding
 from accounts.users.authentication import csrf_token_for
 from accounts.users.credentials import ACCESS_COOKIE, CSRF_COOKIE
 from accounts.users.models import Session
@@ -43,6 +44,14 @@ def other_clinic(db):
     with outside_tenant():
         tenant, _ = open_clinic(name="Harbor Clinic", time_zone="Europe/London")
     return tenant
+
+
+@pytest.fixture(autouse=True)
+def fresh_limits():
+    """Nobody has tried anything yet: what one test counts keeps no other from signing in."""
+    caches["default"]._cache.get_client(write=True).flushdb()
+    shedding.forget()
+    hashing.forget()
 
 
 # --- People ----------------------------------------------------------------------------------------------------------

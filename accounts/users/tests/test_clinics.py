@@ -202,9 +202,13 @@ def test_platform_never_sees_patients(demo, clinic, admin, operator, client):
 
     assert client.get("/patients/").status_code == 403
     assert client.get("/patients/new/").status_code == 403
+    assert client.get("/admin/").status_code == 200
+    assert "Ticket 4711" in client.get("/admin/").text
+    assert client.get("/admin/patients/patient/").status_code == 403
     seen = Membership.objects.get(user=operator).permissions
     assert seen <= PLATFORM_PERMISSIONS
-    assert not seen & {Permission.PATIENT_VIEW, Permission.BREAK_GLASS, *PATIENT_PORTAL - {Permission.OWN_PROFILE}}
+    names_patients = {Permission.PATIENT_VIEW, Permission.BREAK_GLASS, Permission.AUDIT_VIEW_ALL}
+    assert not seen & (names_patients | PATIENT_PORTAL - {Permission.OWN_PROFILE})
 
 
 def test_platform_visit_ends_by_itself(demo, clinic, operator, client):

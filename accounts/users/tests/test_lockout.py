@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 from django.core.cache import caches
 from django.db import connection
 
-from accounts.users import hashing, limits, proof
+from accounts.users import hashing, limits, proof, shedding
 from accounts.users.models import User
 from accounts.users.sessions import Device, SignInRefused
 from accounts.users.tests.factories import PASSWORD, MembershipFactory, UserFactory, open_clinic
@@ -535,6 +535,52 @@ def test_lo07_in_a_flood_nobody_waits_in_line(monkeypatch):
     assert len(refused) == 1
     assert refused[0] < 1
     hashing._tries.clear()
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_lo07_a_flood_is_answered_before_anything_is_looked_up(db, anonymous_api, door, django_assert_num_queries):
+    hashing._tries.extend([time.monotonic()] * hashing.CALM_TRIES)
+    with hashing.take_turn(), django_assert_num_queries(0):
+        answer = DOORS[door](anonymous_api, EMAIL, PASSWORD)
+
+    assert (answer.status_code, answer["Retry-After"]) == (503, "2")
+    assert "Many people are signing in right now." in answer.content.decode()
+    assert ("json" in answer["Content-Type"]) is ("/api" in door)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_lo07_a_blocked_address_is_remembered_for_a_moment(db, anonymous_api, door, django_assert_num_queries):
+    for _ in range(51):
+        try_password("nobody@example.org", device=Device("x", "127.0.0.1"))
+        limits.SIGN_IN_PERSON.reset("nobody@example.org")
+    with django_assert_num_queries(0):
+        answer = DOORS[door](anonymous_api, EMAIL, PASSWORD)
+
+    assert answer.status_code == 429
+    assert SENTENCE.format(15) in answer.content.decode()
+    assert int(answer["Retry-After"]) > 800
+
+
+def test_lo07_a_throttled_address_is_remembered_at_the_api_only(kirsi, anonymous_api, settings):
+    settings.RATE_LIMIT_SCALE = 0.02
+    for _ in range(3):
+        anonymous_api.post("/api/auth/logout")
+    answers = [by_login("/api/auth/login")(anonymous_api, EMAIL, PASSWORD) for _ in range(2)]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(429, "throttled")] * 2
+    assert int(answers[1]["Retry-After"]) > 0
+    assert by_page(None, EMAIL, PASSWORD).status_code == 302
+
+
+def test_lo07_shedding_forgets_in_time_and_never_grows_for_ever(monkeypatch):
+    monkeypatch.setattr(shedding, "MOST_ADDRESSES", 100)
+    for number in range(1000):
+        shedding.remember(f"address {number}", 900)
+
+    assert len(shedding._refused) <= 100
+    assert shedding._seconds_left("address 999") > 800
+    monkeypatch.setattr(shedding.time, "monotonic", lambda now=time.monotonic(): now + shedding.REMEMBER_SECONDS)
+    assert shedding._seconds_left("address 999") == 0
 
 
 def test_lo07_hashing_yields_to_everything_else():

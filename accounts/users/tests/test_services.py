@@ -1,13 +1,10 @@
 """People, memberships, roles, and opening a clinic."""
 
-import json
-import uuid
 
 import bcrypt
 import pytest
 from django.contrib.auth.hashers import check_password, identify_hasher
 from django.core.exceptions import ValidationError
-from django.core.management import CommandError, call_command
 
 from accounts.permissions import DEFAULT_ROLES, ROLE_ALIASES, Permission
 from accounts.users import selectors, services
@@ -214,24 +211,3 @@ def test_create_tenant_is_all_or_nothing(db, fields, error):
     assert not Tenant.objects.filter(slug="half").exists()
     assert not User.objects.filter(email_key="half@example.org").exists()
     assert not Workplace.objects.filter(user__email_key="half@example.org").exists()
-
-
-def test_create_tenant_command_prints_one_object_and_a_password_once(db, capsys):
-    slug = f"t-{uuid.uuid4().hex[:8]}"
-    call_command("create_tenant", slug=slug, name="New", admin_email=f"ada@{slug}.example", time_zone="Europe/London")
-    answer = json.loads(capsys.readouterr().out)
-    call_command("create_tenant", slug=f"{slug}-2", name="Newer", admin_email=f"ada@{slug}.example")
-    again = json.loads(capsys.readouterr().out)
-
-    assert (answer["slug"], answer["name"]) == (slug, "New")
-    assert User.objects.get(pk=answer["admin"]["id"]).check_password(answer["admin"]["password"])
-    assert again["admin"] == {"id": answer["admin"]["id"], "email": f"ada@{slug}.example"}
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [({"slug": "A B"}, "slug"), ({"slug": "ok-slug", "admin_password": "short"}, "too short")],
-)
-def test_create_tenant_command_refuses_with_a_sentence(db, options, words):
-    with pytest.raises(CommandError, match=words):
-        call_command("create_tenant", **{"name": "New", "admin_email": "ada@example.org"} | options)

@@ -284,7 +284,7 @@ def test_q3_sign_in_leads_to_the_page_that_asks_for_the_code(clinic, nurse, clie
     assert PASSWORD not in str(held)
 
 
-@pytest.mark.parametrize("address", ["/own/", "/", "/admin/", "/clinics/enter/", "/keep-alive/", "/api/auth/me"])
+@pytest.mark.parametrize("address", ["/own/", "/", "/admin/", "/clinics/enter/", "/account/sign-ins/", "/api/auth/me"])
 def test_au16_a_password_without_its_second_factor_opens_nothing(clinic, nurse, client, address):
     enrolled(nurse.user)
     sign_in(client, nurse)

@@ -126,9 +126,10 @@ def test_a_page_is_told_what_is_left_from_its_own_request_on(clinic, nurse, page
 
 
 def test_keep_alive_of_a_stranger_says_nothing(db, client):
-    answer = client.get("/keep-alive/")
+    asked, kept = client.get("/keep-alive/"), client.post("/keep-alive/")
 
-    assert (answer.status_code, answer.json()) == (401, {"detail": "Please sign in again."})
+    assert (asked.status_code, asked.json()) == (200, {"idle": 0, "absolute": 0, "opened": 0})
+    assert (kept.status_code, kept.json()) == (401, {"detail": "Please sign in again."})
 
 
 # --- Where am I signed in --------------------------------------------------------------------------------------------

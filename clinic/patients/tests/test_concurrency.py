@@ -3,11 +3,14 @@
 import threading
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, ProgrammingError, connection
+from django.utils import timezone
 
-from accounts.users.tests.factories import open_clinic
-from clinic.patients import services
-from clinic.patients.models import DocumentType, Patient
+from accounts.notifications.models import Notification
+from accounts.users.tests.factories import MembershipFactory, open_clinic
+from clinic.patients import emergencies, services
+from clinic.patients.models import DocumentType, EmergencyAccess, Patient
+from clinic.patients.restricting import restrict_chart
 from tenancy.audit.models import AuditEntry
 from tenancy.rules import StaleVersion
 from tenancy.tenants.context import tenant_context
@@ -102,3 +105,37 @@ def test_saves_without_a_version_queue_up(busy_clinic):
     with tenant_context(tenant.id):
         kept = Patient.objects.get(pk=patient.pk)
         assert (kept.version, kept.city, kept.phone) == (3, "Cali", "601 555 0101")
+
+
+def test_glass_broken_twice_at_once_is_one_access_and_is_told_once(busy_clinic):
+    tenant, admin = busy_clinic
+    with tenant_context(tenant.id):
+        doctor, nurse = (MembershipFactory(role=role) for role in ("doctor", "nurse"))
+        patient = restrict_chart(PatientFactory(by=admin), by=doctor, reason="Works here")
+        nurse.permissions
+    why = {"reason_code": "emergency", "reason": "Unconscious on arrival"}
+
+    outcomes = at_once(tenant, *[lambda: emergencies.break_glass(patient, by=nurse, **why)] * 4)
+
+    assert len({outcome.pk for outcome in outcomes}) == 1
+    with tenant_context(tenant.id):
+        assert EmergencyAccess.objects.count() == 1
+        assert Notification.objects.filter(recipient=doctor, kind="break_glass").count() == 1
+        assert AuditEntry.objects.filter(action="chart_opened_by_break_glass").count() == 1
+
+
+def test_app_role_can_not_prolong_an_emergency_access_or_rewrite_its_reason(busy_clinic):
+    tenant, admin = busy_clinic
+    with tenant_context(tenant.id):
+        doctor, nurse = (MembershipFactory(role=role) for role in ("doctor", "nurse"))
+        patient = restrict_chart(PatientFactory(by=admin), by=doctor, reason="Works here")
+        emergencies.break_glass(patient, by=nurse, reason_code="emergency", reason="Unconscious on arrival")
+    for changes in ({"expires_at": timezone.now()}, {"reason": "Something nicer"}, {"member": doctor}):
+        with pytest.raises(ProgrammingError, match="permission denied"), tenant_context(tenant.id):
+            EmergencyAccess.objects.update(**changes)
+    with pytest.raises(ProgrammingError, match="permission denied"), tenant_context(tenant.id):
+        EmergencyAccess.objects.all().delete()
+    with pytest.raises(IntegrityError, match="patients_emergency_own_chk"), tenant_context(tenant.id):
+        EmergencyAccess.objects.update(reviewed_at=timezone.now(), reviewed_by=nurse, verdict="justified")
+    with tenant_context(tenant.id):
+        assert EmergencyAccess.objects.update(ended_at=timezone.now()) == 1

@@ -220,7 +220,7 @@ def test_an_asleep_session_keeps_words_and_opens_nothing(clinic, nurse, patient,
     assert browser.get(edit(patient)).status_code == 302
     assert browser.post(f"/patients/{patient.pk}/archive/", {"reason": "x", "version": 1}).status_code == 302
     assert Draft.objects.count() == 1
-    assert browser.get("/keep-alive/").status_code == 401
+    assert browser.post("/keep-alive/").status_code == 401
 
 
 def test_a_forged_form_after_the_lock_becomes_no_draft(clinic, nurse, patient, page_client):
@@ -243,4 +243,31 @@ def test_a_late_form_never_leads_elsewhere(clinic, nurse, patient, page_client):
 
 def test_a_form_of_nobody_goes_to_the_sign_in_page(clinic, patient):
     assert PageClient().post(edit(patient), typed(patient))["Location"].startswith("/sign-in/?next=")
+    assert not Draft.objects.exists()
+
+
+def test_a_form_opened_before_the_last_sign_in_keeps_its_words(clinic, nurse, patient, page_client):
+    browser = page_client(nurse, enforce_csrf_checks=True)
+
+    answer = browser.post(edit(patient), typed(patient, city="Tumaco"), headers={"Sec-Fetch-Site": "same-origin"})
+
+    assert (answer.status_code, answer["Location"]) == (302, edit(patient))
+    assert Patient.objects.get(pk=patient.pk).city == ""
+    assert value_of(browser.get(edit(patient)), "city") == "Tumaco"
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none", ""])
+def test_a_forged_form_becomes_no_draft(clinic, nurse, patient, page_client, site):
+    browser = page_client(nurse, enforce_csrf_checks=True)
+
+    answer = browser.post(edit(patient), typed(patient, city="Tumaco"), headers={"Sec-Fetch-Site": site})
+
+    assert answer.status_code == 403
+    assert not Draft.objects.exists()
+
+
+def test_a_refused_permission_is_no_stale_form(clinic, patient, auditor, page_client):
+    answer = page_client(auditor).post(edit(patient), typed(patient), headers={"Sec-Fetch-Site": "same-origin"})
+
+    assert answer.status_code == 403
     assert not Draft.objects.exists()

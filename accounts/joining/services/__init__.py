@@ -1,0 +1,1 @@
+"""Writing: inviting and accepting, registering, confirming an address, setting a password."""

@@ -1,0 +1,1 @@
+"""The HTML door of people, roles, groups and settings, a subject a file."""
