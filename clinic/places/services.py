@@ -50,7 +50,14 @@ def _save_location(
 
 @transaction.atomic
 def set_opening_hours(location: Location, *, by: Membership, hours: list[tuple[int, time, time]]) -> None:
-    """Replace the opening hours of a location: (weekday, opens, closes), Monday is 0. An empty list: always open."""
+    """Replace the opening hours of a location: (weekday, opens, closes), Monday is 0. An empty list: always open.
+
+    Raises RuleBroken for hours that are empty, or twice the same beginning.
+    """
+    if any(opens == closes for _weekday, opens, closes in hours):
+        raise RuleBroken(_("A day that opens has to close at another time."), code="end_before_start")
+    if len({(weekday, opens) for weekday, opens, _closes in hours}) < len(hours):
+        raise RuleBroken(_("The same opening time stands there twice."), code="duplicate")
     location.opening_hours.all().delete()
     for weekday, opens, closes in hours:
         OpeningHours.objects.create(location=location, weekday=weekday, opens=opens, closes=closes)
@@ -109,3 +116,10 @@ def add_holiday(*, by: Membership | None, day: date, name: str, location: Locati
         raise
     audit.record("holiday_added", holiday, by=by)
     return holiday
+
+
+@transaction.atomic
+def remove_holiday(holiday: Holiday, *, by: Membership | None) -> None:
+    """Open a day again. The trail keeps which it was."""
+    audit.record("holiday_removed", holiday, by=by, details={"day": str(holiday.day), "name": holiday.name})
+    holiday.delete()

@@ -1,5 +1,6 @@
 """When the day does not go as planned: somebody is ill, a time becomes free (wishes 12 and 13)."""
 
+import heapq
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,15 +22,20 @@ from .states import UPCOMING, State
 from .wall_time import wall_of
 
 LOOK_AHEAD_DAYS = 21
+OTHER_TIMES = 5
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What may become of one visit that a leave would break; `slot` None means that nothing suitable is free."""
+    """What may become of one visit that a leave would break; `slot` None means that nothing suitable is free.
+
+    `others` are further free times, the nearest first, for the one who decides.
+    """
 
     appointment: Appointment
     slot: Slot | None
     other_practitioner: bool
+    others: tuple[Slot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,11 +89,13 @@ def _proposal(
         _block(plan, slot)
     plan.windows = [w for w in plan.windows if w.location_id == visit.location_id]
     demand = plans.demand_of(visit.type or AppointmentType(minutes=visit.minutes), minutes=visit.minutes)
-    found = [slot for slot in slots(plan, demand) if not _patient_is_busy(visit, slot)]
-    best = min(found, key=lambda slot: _distance(visit, slot, away), default=None)
+    elsewhere = _times_of_patient(visit)
+    found = [slot for slot in slots(plan, demand) if not any(a < slot.ends and b > slot.starts for a, b in elsewhere)]
+    ranked = heapq.nsmallest(OTHER_TIMES + 1, found, key=lambda slot: _distance(visit, slot, away))
+    best = ranked[0] if ranked else None
     if best is not None:
         given.append(best)
-    return Proposal(visit, best, best is not None and best.practitioner_id != away.pk)
+    return Proposal(visit, best, best is not None and best.practitioner_id != away.pk, tuple(ranked[1:]))
 
 
 def _block(plan: Plan, slot: Slot) -> None:
@@ -102,15 +110,12 @@ def _distance(visit: Appointment, slot: Slot, away: Practitioner) -> tuple[float
     return abs((slot.starts - visit.starts_at).total_seconds()), slot.practitioner_id != away.pk
 
 
-def _patient_is_busy(visit: Appointment, slot: Slot) -> bool:
+def _times_of_patient(visit: Appointment) -> list[tuple[datetime, datetime]]:
+    """When the patient of a visit is elsewhere in this clinic from that day on."""
     if visit.patient_id is None:
-        return False
-    return (
-        Appointment.objects.live()
-        .filter(patient=visit.patient_id, starts_at__lt=slot.ends, ends_at__gt=slot.starts)
-        .exclude(pk=visit.pk)
-        .exists()
-    )
+        return []
+    others = Appointment.objects.live().filter(patient=visit.patient_id, ends_at__gt=timezone.now())
+    return list(others.exclude(pk=visit.pk).values_list("starts_at", "ends_at"))
 
 
 @transaction.atomic
@@ -136,10 +141,11 @@ def take_leave(
     decided = {decision.appointment_id: decision for decision in decisions}
     if missing := len(broken.keys() - decided.keys()):
         raise RuleBroken(_("Decide about %(count)d visits first.") % {"count": missing}, code="undecided")
-    leave = Leave.objects.create(
-        practitioner=practitioner, kind=kind, starts_at=starts_at, ends_at=ends_at, note=note.strip(), created_by=by
-    )
     batch = uuid.uuid4()
+    leave = Leave.objects.create(
+        practitioner=practitioner, kind=kind, starts_at=starts_at, ends_at=ends_at,
+        note=note.strip(), batch=batch, created_by=by,
+    )  # fmt: skip
     for pk, visit in broken.items():
         _carry_out(visit, decided[pk], by=by, batch=batch, note=note or str(leave.get_kind_display()))
     audit.record("leave_taken", leave, by=by, details={"batch": str(batch), "visits": len(broken)})
@@ -163,6 +169,15 @@ def _carry_out(visit: Appointment, decision: Decision, *, by: Membership, batch:
         services.move(visit, State.CANCELLED, by=by, reason=note, batch=batch)
     elif decision.action != "leave":
         raise RuleBroken(_("Move it, cancel it, or leave it as it is."), code="bad_decision")
+
+
+@transaction.atomic
+def end_leave(leave: Leave, *, by: Membership) -> None:
+    """Take a leave back and leave the visits where they are now. Raises RuleBroken when that was done before."""
+    closed = Leave.objects.filter(pk=leave.pk, cancelled_at=None).update(cancelled_at=timezone.now())
+    if not closed:
+        raise RuleBroken(_("This leave was taken back already."), code="nothing_to_undo")
+    audit.record("leave_ended", leave, by=by)
 
 
 @transaction.atomic

@@ -198,6 +198,7 @@ class Leave(TenantModel):
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("until"))
     note = models.CharField(_("note"), max_length=200, blank=True)
+    batch = models.UUIDField(null=True, editable=False, help_text="the changes of visits made with it, undone with it")
     created_by = TenantForeignKey(Membership, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     cancelled_at = models.DateTimeField(null=True, editable=False)

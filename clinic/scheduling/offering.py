@@ -1,7 +1,7 @@
 """Writing what a clinic offers: kinds of visits, and the weekly hours of those who see patients."""
 
 from collections.abc import Iterable
-from datetime import date, time
+from datetime import date, time, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -9,13 +9,15 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from accounts.qualifications.models import QualificationKind
 from accounts.users.models import Membership
 from clinic.places.models import Location
 from clinic.practitioners.models import Practitioner
 from tenancy.audit import services as audit
 from tenancy.rules import RuleBroken
 
-from .models import AppointmentType, TypeNeed, TypePerformer, WorkingHours
+from .models import AppointmentType, ExtraHours, TypeNeed, TypePerformer, TypeQualification, WorkingHours
+from .wall_time import window
 
 DAY = 24 * 60
 WEEK = 7 * DAY
@@ -31,17 +33,19 @@ def create_type(
     data: dict[str, Any],
     performers: Iterable[Practitioner] = (),
     needs: Iterable[tuple[str, str]] = (),
+    qualifications: Iterable[QualificationKind] = (),
 ) -> AppointmentType:
     """Offer a new kind of visit. `data` by field of AppointmentType; the code comes from the name where none is given.
 
     `performers` are those who may do it (none named: everybody), `needs` pairs
-    of kind and category of rooms and devices. Raises ValidationError by field;
-    RuleBroken for a code in use.
+    of kind and category of rooms and devices, `qualifications` what they have
+    to hold on the day. Raises ValidationError by field; RuleBroken for a code in use.
     """
     type = AppointmentType(**{"code": _free_code(data.get("name", ""))} | data)
     _save_type(type)
     _set_performers(type, performers)
     _set_needs(type, needs)
+    _set_qualifications(type, qualifications)
     audit.record("appointment_type_created", type, by=by, details=_facts_of(type))
     return type
 
@@ -54,6 +58,7 @@ def update_type(
     changes: dict[str, Any],
     performers: Iterable[Practitioner] | None = None,
     needs: Iterable[tuple[str, str]] | None = None,
+    qualifications: Iterable[QualificationKind] | None = None,
 ) -> AppointmentType:
     """Change a kind of visit, or take it out of use; visits that stand keep their length. Raises as `create_type`."""
     type = AppointmentType.objects.select_for_update(of=("self",), no_key=True).get(pk=type.pk)
@@ -65,6 +70,8 @@ def update_type(
         _set_performers(type, performers)
     if needs is not None:
         _set_needs(type, needs)
+    if qualifications is not None:
+        _set_qualifications(type, qualifications)
     after = _facts_of(type)
     changed = {name: (before[name], value) for name, value in after.items() if before[name] != value}
     if changed:
@@ -108,6 +115,15 @@ def _set_needs(type: AppointmentType, needs: Iterable[tuple[str, str]]) -> None:
         TypeNeed.objects.create(type=type, kind=kind, category=category)
 
 
+def _set_qualifications(type: AppointmentType, kinds: Iterable[QualificationKind]) -> None:
+    wanted = {kind.pk: kind for kind in kinds}
+    type.qualifications.exclude(kind__in=wanted).delete()
+    known = set(type.qualifications.values_list("kind_id", flat=True))
+    for pk, kind in wanted.items():
+        if pk not in known:
+            TypeQualification.objects.create(type=type, kind=kind)
+
+
 def _facts_of(type: AppointmentType) -> dict[str, Any]:
     """What a kind of visit is, as the trail keeps it."""
     plain = {
@@ -117,7 +133,12 @@ def _facts_of(type: AppointmentType) -> dict[str, Any]:
     }
     performers = TypePerformer.objects.filter(type=type).order_by("practitioner").values_list("practitioner", flat=True)
     needs = TypeNeed.objects.filter(type=type).order_by("kind", "category").values_list("kind", "category")
-    return plain | {"performers": [str(pk) for pk in performers], "needs": [list(need) for need in needs]}
+    kinds = TypeQualification.objects.filter(type=type).order_by("kind__code").values_list("kind__code", flat=True)
+    return plain | {
+        "performers": [str(pk) for pk in performers],
+        "needs": [list(need) for need in needs],
+        "qualifications": list(kinds),
+    }
 
 
 # --- Weekly hours ----------------------------------------------------------------------------------------------------
@@ -182,6 +203,64 @@ def delete_hours(hours: WorkingHours, *, by: Membership | None) -> None:
     """Take weekly hours away; visits that stand in them stay. The trail keeps what they were."""
     audit.record("working_hours_deleted", hours, by=by, details=_facts_of_hours(hours))
     hours.delete()
+
+
+@transaction.atomic
+def add_extra_hours(
+    *,
+    by: Membership | None,
+    practitioner: Practitioner,
+    location: Location,
+    day: date,
+    starts: time,
+    ends: time,
+    step: int = 15,
+    note: str = "",
+) -> ExtraHours:
+    """Let somebody work on one day beside the usual hours; `ends` at or before `starts` is the next day.
+
+    Raises RuleBroken for a day that is over, for hours that are empty, and for hours that overlap others of that day.
+    """
+    Practitioner.objects.select_for_update(of=("self",), no_key=True).get(pk=practitioner.pk)
+    if starts == ends:
+        raise RuleBroken(_("End time must be after start time"), code="end_before_start")
+    if day < timezone.now().astimezone(location.zone).date():
+        raise RuleBroken(_("This day is over."), code="in_the_past")
+    begin, end = window(day, starts, ends, location.zone)
+    near = ExtraHours.objects.filter(
+        practitioner=practitioner, day__range=(day - timedelta(days=1), day + timedelta(days=1))
+    )
+    for other in near.select_related("location"):
+        other_begin, other_end = window(other.day, other.starts, other.ends, other.location.zone)
+        if begin < other_end and other_begin < end:
+            raise RuleBroken(
+                _("%(name)s works at %(place)s then already: %(hours)s.")
+                % {"name": practitioner.name, "place": other.location.name, "hours": other},
+                code="overlap",
+            )
+    extra = ExtraHours.objects.create(
+        practitioner=practitioner, location=location, day=day, starts=starts, ends=ends, step=step, note=note.strip()
+    )
+    audit.record("extra_hours_added", extra, by=by, details=_facts_of_extra(extra))
+    return extra
+
+
+@transaction.atomic
+def remove_extra_hours(extra: ExtraHours, *, by: Membership | None) -> None:
+    """Take extra hours away; visits that stand in them stay. The trail keeps what they were."""
+    audit.record("extra_hours_removed", extra, by=by, details=_facts_of_extra(extra))
+    extra.delete()
+
+
+def _facts_of_extra(extra: ExtraHours) -> dict[str, Any]:
+    return {
+        "practitioner": str(extra.practitioner_id),
+        "location": str(extra.location_id),
+        "day": str(extra.day),
+        "starts": f"{extra.starts:%H:%M}",
+        "ends": f"{extra.ends:%H:%M}",
+        "note": extra.note,
+    }
 
 
 def _save_hours(hours: WorkingHours) -> None:

@@ -2,11 +2,15 @@
 
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.notifications.services import send_mail
+from accounts.users.models import Membership
+from tenancy.audit import services as audit
+from tenancy.rules import RuleBroken
 
 from .models import Appointment, Reminder, ReminderRule
 from .notices import REMINDER, wants_messages
@@ -53,3 +57,37 @@ def _remind(visit: Appointment, rule: ReminderRule) -> bool:
         return False
     send_mail(REMINDER, to=patient.email, about_id=str(made.pk))
     return True
+
+
+@transaction.atomic
+def save_rule(
+    rule: ReminderRule | None,
+    *,
+    by: Membership | None,
+    hours_before: int,
+    subject: str = "",
+    text: str = "",
+    is_active: bool = True,
+) -> ReminderRule:
+    """Make a rule (`rule` None) or change one. What was sent by it before stays as it was sent.
+
+    Raises ValidationError by field; RuleBroken where another rule has these hours.
+    """
+    changed = rule or ReminderRule()
+    given = {"hours_before": hours_before, "subject": subject.strip(), "text": text.strip(), "is_active": is_active}
+    before = {name: getattr(changed, name) for name in given}
+    for name, value in given.items():
+        setattr(changed, name, value)
+    changed.full_clean(exclude=["tenant"], validate_unique=False, validate_constraints=False)
+    try:
+        with transaction.atomic():
+            changed.save(force_insert=rule is None, force_update=rule is not None)
+    except IntegrityError as error:
+        if "scheduling_reminderrule_uniq" in str(error):
+            raise RuleBroken(_("There is a reminder at this time already."), code="duplicate") from None
+        raise
+    if rule is None:
+        audit.record("reminder_rule_created", changed, by=by, details=given)
+    elif differences := {name: (before[name], value) for name, value in given.items() if before[name] != value}:
+        audit.record("reminder_rule_updated", changed, by=by, changes=differences)
+    return changed
