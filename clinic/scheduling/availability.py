@@ -117,7 +117,16 @@ class Calendar:
         return next(self.overlapping(low, high), None) is None
 
 
-_NOTHING = Calendar(())
+class Calendars(dict[UUID, Calendar]):
+    """The calendar of each subject, made when it is first asked for: most rooms of a house are never looked at."""
+
+    def __init__(self, blocks: dict[UUID, list[Block]]):
+        super().__init__()
+        self.blocks = blocks
+
+    def __missing__(self, subject: UUID) -> Calendar:
+        self[subject] = calendar = Calendar(self.blocks.get(subject, ()))
+        return calendar
 
 
 def slots(plan: Plan, demand: Demand, *, explain: bool = False) -> list[Slot]:
@@ -147,9 +156,9 @@ def _without_repetition(found: list[Slot]) -> list[Slot]:
 class _Search:
     def __init__(self, plan: Plan, demand: Demand, explain: bool):
         self.plan, self.demand, self.explain = plan, demand, explain
-        self.practitioners = {key: Calendar(blocks) for key, blocks in plan.practitioner_blocks.items()}
-        self.locations = {key: Calendar(blocks) for key, blocks in plan.location_blocks.items()}
-        self.resources = {key: Calendar(blocks) for key, blocks in plan.resource_blocks.items()}
+        self.practitioners = Calendars(plan.practitioner_blocks)
+        self.locations = Calendars(plan.location_blocks)
+        self.resources = Calendars(plan.resource_blocks)
         self.low = demand.not_before.timestamp() if demand.not_before else float("-inf")
         self.high = demand.not_after.timestamp() if demand.not_after else float("inf")
 
@@ -184,11 +193,7 @@ class _Search:
         resources: list[UUID] = []
         for need in self.demand.needs:
             free = next(
-                (
-                    r
-                    for r in need.resources
-                    if r not in resources and self.resources.get(r, _NOTHING).is_free(low, high)
-                ),
+                (r for r in need.resources if r not in resources and self.resources[r].is_free(low, high)),
                 None,
             )
             if free is None:
@@ -208,9 +213,9 @@ class _Search:
             if self.plan.booked_per_day.get((offered.practitioner_id, day), 0) >= demand.per_day:
                 yield Reason("per_day", str(demand.per_day))
         low, high = start - demand.buffer_before * 60, end + demand.buffer_after * 60
-        for block in self.practitioners.get(offered.practitioner_id, _NOTHING).overlapping(low, high):
+        for block in self.practitioners[offered.practitioner_id].overlapping(low, high):
             yield Reason(block.kind, block.words)
-        for block in self.locations.get(offered.location_id, _NOTHING).overlapping(start, end):
+        for block in self.locations[offered.location_id].overlapping(start, end):
             yield Reason(block.kind, block.words)
 
 

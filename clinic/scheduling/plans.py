@@ -6,6 +6,8 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.contrib.postgres.fields import DateTimeRangeField
+from django.db.models import Aggregate
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -57,7 +59,22 @@ def load_plan(
     _bookings(plan, blocks, able, low, high, ignore)
     plan.practitioner_blocks = dict(blocks)
     plan.location_blocks = _closed(locations, first, last + timedelta(days=1))
-    plan.resource_blocks = _claims(low, high, ignore)
+    plan.resource_blocks = _claims(_needed(type), low, high, ignore)
+    return plan
+
+
+def load_frame(practitioners: Iterable[Practitioner], first: date, last: date) -> Plan:
+    """Hours, leave, holidays and closing times without any booking: what the agenda shades. Six queries."""
+    people = [practitioner.pk for practitioner in practitioners]
+    locations = {location.pk: location for location in Location.objects.filter(is_active=True)}
+    plan = Plan(day_of={pk: location.zone for pk, location in locations.items()})
+    plan.windows = [*_weekly(people, locations, first, last), *_extra(people, locations, first, last)]
+    plan.location_blocks = _closed(locations, first, last + timedelta(days=1))
+    bounds = [day_bounds(day, location.zone) for location in locations.values() for day in (first, last)]
+    blocks: dict[UUID, list[Block]] = defaultdict(list)
+    if bounds:
+        _leave(blocks, people, min(bounds)[0], max(bounds)[1] + timedelta(days=1))
+    plan.practitioner_blocks = dict(blocks)
     return plan
 
 
@@ -153,14 +170,36 @@ def _bookings(
     plan.booked_per_day = dict(counted)
 
 
-def _claims(low: datetime, high: datetime, ignore: UUID | None) -> dict[UUID, list[Block]]:
-    claims = AppointmentResource.objects.filter(is_live=True, busy_from__lt=high, busy_until__gt=low)
-    taken: dict[UUID, list[Block]] = defaultdict(list)
-    for resource, busy_from, busy_until in claims.exclude(appointment=ignore).values_list(
-        "resource_id", "busy_from", "busy_until"
-    ):
-        taken[resource].append(Block(busy_from, busy_until, "resource", ""))
-    return dict(taken)
+def _needed(type: AppointmentType | None) -> set[UUID]:
+    """Every room and device a visit of this type might get."""
+    return {pk for need in needs_of(type) for pk in need.resources} if type is not None else set()
+
+
+def _claims(needed: set[UUID], low: datetime, high: datetime, ignore: UUID | None) -> dict[UUID, list[Block]]:
+    """When those are taken, visits that follow each other as one stretch.
+
+    A month of a whole house is thousands of claims; the database merges them
+    before any of them becomes an object here.
+    """
+    if not needed:
+        return {}
+    claims = AppointmentResource.objects.filter(
+        is_live=True, resource__in=needed, busy_from__lt=high, busy_until__gt=low
+    )
+    merged = (
+        claims.exclude(appointment=ignore).values("resource_id").annotate(taken=_Stretches("busy_from", "busy_until"))
+    )
+    return {
+        row["resource_id"]: [Block(stretch.lower, stretch.upper, "resource", "") for stretch in row["taken"]]
+        for row in merged.order_by()
+    }
+
+
+class _Stretches(Aggregate):
+    """The union of [from, until) over all rows, as the fewest ranges."""
+
+    template = "range_agg(tstzrange(%(expressions)s))"
+    output_field = DateTimeRangeField()
 
 
 def _closed(locations: dict[UUID, Location], first: date, last: date) -> dict[UUID, list[Block]]:

@@ -308,6 +308,12 @@ class NeedSerializer(KnownFieldsSerializer):
     kind = serializers.ChoiceField(choices=Resource.Kind.choices)
     category = serializers.CharField(max_length=60, required=False, allow_blank=True, default="")
 
+    def validate(self, attrs):
+        # A change of the type is partial, and so is everything inside of it; a need is always whole.
+        if "kind" not in attrs:
+            raise serializers.ValidationError({"kind": _("This field is required.")}, code="required")
+        return {"category": ""} | attrs
+
 
 class AppointmentTypeSerializer(serializers.ModelSerializer):
     """A kind of visit. `performers` empty: everybody may do it."""

@@ -752,6 +752,7 @@ def test_types(admin, nurse, patient_user, dario, api_client):
     assert api_client(patient_user).get(where).status_code == 200
     assert refusal(api_client(nurse).patch(where, {"minutes": 5})) == (403, "permission_denied")
     assert problems(program.patch(where, {"minutes": 0})) == {"body.minutes": "min_value"}
+    assert problems(program.patch(where, {"needs": [{}]})) == {"body.needs.0.kind": "required"}
 
 
 def test_locations_and_rooms(admin, nurse, house, api_client):
