@@ -10,9 +10,9 @@ import platform
 import sys
 from datetime import datetime, timezone
 
-from bench import installation, large_clinic, report, second_factor, sign_in
+from bench import installation, large_clinic, report, second_factor, sign_in, slots
 
-BENCHES = ("start", "import", "search", "pages", "sign-in", "refresh", "totp")
+BENCHES = ("start", "import", "search", "pages", "slots", "sign-in", "refresh", "totp")
 
 
 def main() -> None:
@@ -32,13 +32,15 @@ def main() -> None:
         report.show("Importing ../shared/data/patients", installation.measure_import())
     if "totp" in wanted:
         report.show("One code, a hundred at once", second_factor.measure_replays())
-    if {"search", "pages", "sign-in", "refresh"} & set(wanted):
+    if {"search", "pages", "slots", "sign-in", "refresh"} & set(wanted):
         with large_clinic.open_clinic(options.patients) as clinic:
             if "search" in wanted:
                 title = f"Searching {options.patients:,} patients of one clinic, in the database"
                 report.show(title, large_clinic.measure_search(clinic))
             if "pages" in wanted:
                 report.show("Pages, 8 connections", large_clinic.measure_pages(clinic))
+            if "slots" in wanted:
+                report.show("Free times, in the process", slots.measure_slots(clinic))
             if "sign-in" in wanted:
                 report.show("A flood of 50 sign-ins a second", sign_in.measure_flood(clinic))
             if "refresh" in wanted:

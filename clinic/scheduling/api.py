@@ -581,7 +581,8 @@ class AppointmentTypeViewSet(ResourceViewSet):
     queries = {"list": TypeQuery, "retrieve": NoQuery}
 
     def rows(self, query):
-        return selectors.list_types(by=self.request.member, include_inactive=query.inactive)
+        types = selectors.list_types(by=self.request.member, include_inactive=query.inactive)
+        return types.prefetch_related("performers", "needs")
 
     def row(self, pk):
         return selectors.get_type(pk, by=self.request.member)

@@ -7,9 +7,10 @@ datetimes at the edges.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from itertools import accumulate
 from uuid import UUID
 
 
@@ -34,6 +35,18 @@ class Block:
     ends: datetime
     kind: str
     words: str
+
+
+class Busy:
+    """When one room or device is taken, as seconds since 1970, rising by start; nobody asks by what."""
+
+    def __init__(self, starts: Sequence[float], ends: Sequence[float]):
+        self.starts, self.reach = starts, list(accumulate(ends, max))
+
+    def is_free(self, low: float, high: float) -> bool:
+        """Whether nothing shares time with [low, high)."""
+        place = bisect_left(self.starts, high) - 1
+        return place < 0 or self.reach[place] <= low
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,7 @@ class Plan:
     practitioner_blocks: dict[UUID, list[Block]] = field(default_factory=dict)
     location_blocks: dict[UUID, list[Block]] = field(default_factory=dict)
     resource_blocks: dict[UUID, list[Block]] = field(default_factory=dict)
+    resource_busy: dict[UUID, Busy] = field(default_factory=dict)
     booked_per_day: dict[tuple[UUID, date], int] = field(default_factory=dict)
     day_of: dict[UUID, object] = field(default_factory=dict)  # location: its zone
 
@@ -201,6 +215,10 @@ class _Search:
             else:
                 resources.append(free)
         return reasons, () if reasons else tuple(resources)
+
+    def _is_free(self, resource: UUID, low: float, high: float) -> bool:
+        busy = self.plan.resource_busy.get(resource)
+        return (busy is None or busy.is_free(low, high)) and self.resources[resource].is_free(low, high)
 
     def _against(self, offered: Window, start: float, end: float) -> Iterator[Reason]:
         demand = self.demand

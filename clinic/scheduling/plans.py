@@ -6,15 +6,15 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.contrib.postgres.fields import DateTimeRangeField
-from django.db.models import Aggregate
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import BigIntegerField, Func
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from clinic.places.models import Holiday, Location, OpeningHours, Resource
 from clinic.practitioners.models import Practitioner
 
-from .availability import Block, Demand, Need, Plan, Window
+from .availability import Block, Busy, Demand, Need, Plan, Window
 from .models import (
     Appointment,
     AppointmentResource,
@@ -29,6 +29,8 @@ from .states import State
 from .wall_time import day_bounds, wall_of, window
 
 LONGEST_SPAN_DAYS = 366
+LONGEST_BUFFERS = timedelta(hours=8)
+LONGEST_BUSY = timedelta(hours=16)
 
 
 def load_plan(
@@ -38,11 +40,13 @@ def load_plan(
     *,
     type: AppointmentType | None = None,
     ignore: UUID | None = None,
+    needs: Iterable[Need] | None = None,
 ) -> Plan:
     """Everything that decides about these practitioners from `first` to `last`, both days included.
 
     `ignore` is an appointment that is being moved: its own time is free to it.
-    Ten queries however many practitioners and days.
+    `needs` are those of the type, where they are known already. Ten queries
+    however many practitioners and days.
     """
     people = {p.pk: p for p in practitioners}
     locations = {location.pk: location for location in Location.objects.filter(is_active=True)}
@@ -52,14 +56,17 @@ def load_plan(
     plan.windows = [*_weekly(able, locations, first, last), *_extra(able, locations, first, last)]
     if not plan.windows:
         return plan
-    low = min(w.starts for w in plan.windows) - timedelta(days=1)
-    high = max(w.ends for w in plan.windows) + timedelta(days=1)
+    # Only a limit per day asks for whole days; buffers never reach further than a few hours.
+    margin = timedelta(days=1) if type is not None and type.per_day else LONGEST_BUFFERS
+    low, high = min(w.starts for w in plan.windows) - margin, max(w.ends for w in plan.windows) + margin
     blocks: dict[UUID, list[Block]] = defaultdict(list)
     _leave(blocks, able, low, high)
     _bookings(plan, blocks, able, low, high, ignore)
     plan.practitioner_blocks = dict(blocks)
     plan.location_blocks = _closed(locations, first, last + timedelta(days=1))
-    plan.resource_blocks = _claims(_needed(type), low, high, ignore)
+    if needs is None:
+        needs = needs_of(type) if type is not None else ()
+    plan.resource_busy = _claims({pk for need in needs for pk in need.resources}, low, high, ignore)
     return plan
 
 
@@ -155,14 +162,15 @@ def _bookings(
     plan: Plan, blocks: dict[UUID, list[Block]], people: list[UUID], low: datetime, high: datetime, ignore: UUID | None
 ) -> None:
     rows = Appointment.objects.live().filter(
-        practitioner__in=people, starts_at__gte=low - timedelta(days=1), starts_at__lt=high, session=None
+        practitioner__in=people, session=None, starts_at__gte=low - LONGEST_BUSY, starts_at__lt=high, busy_until__gt=low
     )
+    called = _("appointment %(number)s")
     counted: Counter[tuple[UUID, date]] = Counter()
     wanted = ("pk", "practitioner_id", "location_id", "starts_at", "busy_from", "busy_until", "state", "number")
     for pk, who, where, starts_at, busy_from, busy_until, state, number in rows.values_list(*wanted):
         if pk == ignore:
             continue
-        words = _("appointment %(number)s") % {"number": number}
+        words = called % {"number": number}
         blocks[who].append(Block(busy_from, busy_until, "held" if state == State.HELD else "booked", words))
         zone = plan.day_of.get(where)
         if isinstance(zone, ZoneInfo):
@@ -170,36 +178,30 @@ def _bookings(
     plan.booked_per_day = dict(counted)
 
 
-def _needed(type: AppointmentType | None) -> set[UUID]:
-    """Every room and device a visit of this type might get."""
-    return {pk for need in needs_of(type) for pk in need.resources} if type is not None else set()
-
-
-def _claims(needed: set[UUID], low: datetime, high: datetime, ignore: UUID | None) -> dict[UUID, list[Block]]:
-    """When those are taken, visits that follow each other as one stretch.
-
-    A month of a whole house is thousands of claims; the database merges them
-    before any of them becomes an object here.
-    """
+def _claims(needed: set[UUID], low: datetime, high: datetime, ignore: UUID | None) -> dict[UUID, Busy]:
+    """When those are taken. A month of a whole house is thousands of claims, so they come as two lists a room."""
     if not needed:
         return {}
     claims = AppointmentResource.objects.filter(
         is_live=True, resource__in=needed, busy_from__lt=high, busy_until__gt=low
     )
-    merged = (
-        claims.exclude(appointment=ignore).values("resource_id").annotate(taken=_Stretches("busy_from", "busy_until"))
+    taken = (
+        claims.exclude(appointment=ignore)
+        .order_by()
+        .values_list("resource_id")
+        .annotate(
+            starts=ArrayAgg(_Seconds("busy_from"), order_by="busy_from"),
+            ends=ArrayAgg(_Seconds("busy_until"), order_by="busy_from"),
+        )
     )
-    return {
-        row["resource_id"]: [Block(stretch.lower, stretch.upper, "resource", "") for stretch in row["taken"]]
-        for row in merged.order_by()
-    }
+    return {resource: Busy(starts, ends) for resource, starts, ends in taken}
 
 
-class _Stretches(Aggregate):
-    """The union of [from, until) over all rows, as the fewest ranges."""
+class _Seconds(Func):
+    """A moment as whole seconds since 1970."""
 
-    template = "range_agg(tstzrange(%(expressions)s))"
-    output_field = DateTimeRangeField()
+    template = "EXTRACT(EPOCH FROM %(expressions)s)::bigint"
+    output_field = BigIntegerField()
 
 
 def _closed(locations: dict[UUID, Location], first: date, last: date) -> dict[UUID, list[Block]]:

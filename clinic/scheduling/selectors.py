@@ -110,7 +110,7 @@ def list_changes(appointment: Appointment) -> list[AppointmentChange]:
 
 def list_types(*, by: Membership, include_inactive: bool = False) -> QuerySet[AppointmentType]:
     """Kinds of visits by name; patients find those they may ask for."""
-    types = AppointmentType.objects.prefetch_related("performers", "needs").order_by("name", "id")
+    types = AppointmentType.objects.order_by("name", "id")
     if is_for_oneself(by):
         if not by.may(Permission.APPOINTMENT_BOOK_OWN):
             return types.none()
@@ -163,7 +163,7 @@ def find_slots(
     """
     kind = type or AppointmentType(minutes=DEFAULT_MINUTES)
     demand = plans.demand_of(kind, minutes=minutes, self_service=is_for_oneself(by))
-    plan = plans.load_plan(practitioners, first, last, type=type)
+    plan = plans.load_plan(practitioners, first, last, type=type, needs=demand.needs)
     if location is not None:
         plan.windows = [window for window in plan.windows if window.location_id == location.pk]
     return slots(plan, demand, explain=explain)

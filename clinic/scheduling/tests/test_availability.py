@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinic.scheduling.availability import Block, Calendar, Demand, Need, Plan, Window, nearest, slots
+from clinic.scheduling.availability import Block, Busy, Calendar, Demand, Need, Plan, Window, nearest, slots
 
 WHO, WHERE, TYPE = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
 START = datetime(2026, 12, 7, 14, tzinfo=UTC)
@@ -110,3 +110,15 @@ def test_free_slots_never_share_time_with_a_block(blocks, minutes, step):
         clash = any(b.starts < slot.ends and b.ends > slot.starts for b in made)
         assert slot.is_free != clash
     assert starts(found) == list(range(0, 600 - minutes + 1, step))
+
+
+@given(
+    blocks=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), max_size=12),
+    low=st.integers(0, 45),
+    length=st.integers(1, 9),
+)
+def test_busy_agrees_with_looking_at_every_claim(blocks, low, length):
+    claims = sorted((start, start + minutes) for start, minutes in blocks)
+    busy = Busy([start for start, _end in claims], [end for _start, end in claims])
+
+    assert busy.is_free(low, low + length) == all(end <= low or start >= low + length for start, end in claims)
