@@ -206,10 +206,7 @@ class _Search:
         low, high = start - self.demand.buffer_before * 60, end + self.demand.buffer_after * 60
         resources: list[UUID] = []
         for need in self.demand.needs:
-            free = next(
-                (r for r in need.resources if r not in resources and self.resources[r].is_free(low, high)),
-                None,
-            )
+            free = next((r for r in need.resources if r not in resources and self._is_free(r, low, high)), None)
             if free is None:
                 reasons.append(Reason("resource", need.category))
             else:
