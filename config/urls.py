@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("accounts.joining.urls")),
     path("", include("accounts.team.urls")),
     path("patients/", include("clinic.patients.urls")),
+    path("", include("clinic.scheduling.urls")),
     path("look/", include("config.look.urls")),
     path("admin/", admin.site.urls),
     path("api/openapi.json", openapi.openapi_json, name="openapi"),

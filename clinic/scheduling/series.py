@@ -55,11 +55,16 @@ def book_series(wanted: Wanted, rule: str, *, by: Membership | None, skip: Itera
     """Book a visit for every day of a rule (RFC 5545: `FREQ=WEEKLY;BYDAY=MO;COUNT=10`), all or nothing.
 
     09:00 stays 09:00 over a change of the clocks. Days in `skip` are left out.
+    The same `submit_key` again gives the series it made.
     Raises SeriesClash with every day that is not free, RuleBroken for a rule
     that makes no sense or makes more than 200 visits or lasts longer than three years.
     """
     if wanted.location is None:
         raise RuleBroken(_("Say where the visits take place."))
+    # The lock every booking takes first: the second of two presses waits here for the first to be done.
+    Practitioner.objects.select_for_update(of=("self",), no_key=True).get(pk=wanted.practitioner.pk)
+    if done := _made_by(wanted.submit_key):
+        return done
     zone = wanted.location.zone
     first = wall_of(wanted.starts_at, zone)
     length = (wanted.ends_at - wanted.starts_at) if wanted.ends_at else None
@@ -71,7 +76,8 @@ def book_series(wanted: Wanted, rule: str, *, by: Membership | None, skip: Itera
         if wall.date() in left_out:
             continue
         starts_at = nearest_moment(wall, zone)
-        one = replace(wanted, starts_at=starts_at, ends_at=starts_at + length if length else None, submit_key=None)
+        one = replace(wanted, starts_at=starts_at, ends_at=starts_at + length if length else None,
+                      submit_key=None if booked else wanted.submit_key)  # fmt: skip
         try:
             with transaction.atomic():
                 visit = services.book(one, by=by)
@@ -87,6 +93,13 @@ def book_series(wanted: Wanted, rule: str, *, by: Membership | None, skip: Itera
         raise RuleBroken(_("This rule makes no visit."))
     audit.record("series_booked", series, by=by, details={"rule": rule, "visits": len(booked)})
     return booked
+
+
+def _made_by(submit_key: uuid.UUID | None) -> list[Appointment]:
+    first = Appointment.objects.filter(submit_key=submit_key).first() if submit_key else None
+    if first is None or first.series_id is None:
+        return []
+    return list(Appointment.objects.filter(series=first.series_id).order_by("series_day"))
 
 
 def expand(rule: str, first: datetime) -> list[datetime]:

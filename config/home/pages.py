@@ -7,12 +7,13 @@ from django.views.decorators.http import require_safe
 from accounts.guards import requires
 from accounts.permissions import Permission
 from clinic.patients import selectors as patients
+from clinic.scheduling.pages.book import board
 
 
 @requires(Permission.OWN_PROFILE)
 @require_safe
 def today(request):
-    """What is mine: the charts I opened last. The agenda and the waiting room join it with scheduling."""
+    """Who is here, who is late, what is mine; then the charts I opened last."""
     member = request.member
     may_see_patients = member.may(Permission.PATIENT_VIEW)
     context = {
@@ -23,4 +24,6 @@ def today(request):
         "may_see_patients": may_see_patients,
         "may_create": member.may(Permission.PATIENT_CREATE),
     }
+    if member.may(Permission.APPOINTMENT_VIEW):
+        context["board"] = board(request)
     return render(request, "home/today.html", context)

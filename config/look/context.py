@@ -38,6 +38,16 @@ class Destination:
 # The order of the rail. A phone shows the first four; the rest stand behind "More".
 DESTINATIONS = [
     Destination("home:today", _("Today"), "sun", None, "t"),
+    Destination(
+        "scheduling:agenda",
+        _("Agenda"),
+        "calendar-days",
+        Permission.APPOINTMENT_VIEW,
+        "c",
+        pages=tuple(
+            f"scheduling:{page}" for page in ("agenda", "book", "find_patient", "appointment", "cancel", "move")
+        ),
+    ),
     Destination("patients:list", _("Patients"), "users", Permission.PATIENT_VIEW, "p"),
     Destination(
         "patients:emergencies",
