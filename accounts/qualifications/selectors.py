@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from accounts.users.models import Membership
 
@@ -54,3 +55,10 @@ def lapsing_until(day: date, *, after: date) -> QuerySet[Qualification]:
     ).select_related("kind", "membership__user")
     gone = [row.pk for row in rows if (row.membership_id, row.kind_id) in still]
     return rows.exclude(pk__in=gone)
+
+
+def list_kinds(day: date) -> QuerySet[QualificationKind]:
+    """Every kind by name, with how many people hold it on a day (`held_by`)."""
+    valid = Qualification.objects.valid_on(day).filter(kind=OuterRef("pk"), membership__in=Membership.objects.active())
+    held = valid.order_by().values("kind").annotate(count=Count("membership", distinct=True)).values("count")
+    return QualificationKind.objects.annotate(held_by=Coalesce(Subquery(held), 0)).order_by("name", "id")

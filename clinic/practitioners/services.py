@@ -7,7 +7,7 @@ from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext as _
 
 from accounts.users.models import Membership
-from clinic.names import fold, split_name
+from clinic.names import fold, split_name, words_of
 from tenancy.audit import services as audit
 from tenancy.rules import RuleBroken
 
@@ -91,9 +91,14 @@ def update_specialty(specialty: Specialty, *, by: Membership | None, changes: di
 
 
 @transaction.atomic
-def set_specialties(practitioner: Practitioner, *, by: Membership | None, specialties: Iterable[Specialty]) -> None:
-    """Replace the specialties of somebody; the first is the one that stands beside the name."""
-    wanted = list(dict.fromkeys(specialties))
+def set_specialties(
+    practitioner: Practitioner, *, by: Membership | None, specialties: Iterable[Specialty], also: str = ""
+) -> None:
+    """Replace the specialties of somebody; the first is the one that stands beside the name.
+
+    `also` names one more, which joins the list of the clinic where it is new.
+    """
+    wanted = list(dict.fromkeys([*specialties, *([_specialty_called(also, by=by)] if also.strip() else [])]))
     before = [row.specialty.name for row in practitioner.specialties.select_related("specialty").order_by("rank")]
     after = [specialty.name for specialty in wanted]
     if before == after:
@@ -104,9 +109,9 @@ def set_specialties(practitioner: Practitioner, *, by: Membership | None, specia
     audit.record("specialties_set", practitioner, by=by, changes={"specialties": (before, after)})
 
 
-def _specialty_called(name: str) -> Specialty:
+def _specialty_called(name: str, *, by: Membership | None = None) -> Specialty:
     key = fold(" ".join(name.split()))[:240]
-    return Specialty.objects.filter(name_key=key).first() or create_specialty(by=None, name=name)
+    return Specialty.objects.filter(name_key=key).first() or create_specialty(by=by, name=name)
 
 
 def _save_specialty(specialty: Specialty, action: str, *, by: Membership | None, before: dict[str, Any]) -> Specialty:
@@ -156,6 +161,8 @@ def _assign(row: Organization | Practitioner, data: dict[str, Any]) -> None:
         is_line = isinstance(value, str) and isinstance(field, models.CharField)
         setattr(row, name, " ".join(value.split()) if is_line else value)
     row.email = row.email.lower()
+    if isinstance(row, Practitioner):
+        row.document_key = "".join(words_of(row.document_number))[:50] if row.document_type_id else ""
     # Somebody known by a family name only is fine; somebody without any name is not.
     optional = ["first_name"] if getattr(row, "first_last_name", "") else []
     row.full_clean(exclude=["tenant", "member", *optional], validate_unique=False, validate_constraints=False)
@@ -168,6 +175,8 @@ def _save(row: Organization | Practitioner, *, is_new: bool) -> None:
     except IntegrityError as error:
         if "_ident_uniq" in str(error):
             raise DuplicateIdentifier(_("This identifier belongs to somebody else already.")) from None
+        if "practitioner_document_uniq" in str(error):
+            raise DuplicateIdentifier(_("This document belongs to another practitioner already.")) from None
         raise
 
 

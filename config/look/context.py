@@ -59,6 +59,8 @@ DESTINATIONS = [
         count=count_open_reviews,
     ),
     Destination("practitioners:list", _("Practitioners"), "stethoscope", Permission.PRACTITIONER_VIEW, "d"),
+    Destination("waiting:list", _("Waiting list"), "hourglass", Permission.APPOINTMENT_VIEW, "w"),
+    Destination("rules:places", _("Clinic setup"), "sliders-horizontal", Permission.SCHEDULE_MANAGE, "b"),
     Destination("team:list", _("Staff"), "id-card", Permission.USER_MANAGE, "s"),
     Destination("audit:list", _("Audit trail"), "scroll-text", Permission.AUDIT_VIEW_ALL, "a"),
 ]
@@ -74,6 +76,7 @@ STAFF_TABS = [
     Destination("team:list", _("People"), "", Permission.USER_MANAGE),
     Destination("team:roles", _("Roles"), "", Permission.ROLE_MANAGE),
     Destination("team:groups", _("Groups"), "", Permission.GROUP_MANAGE),
+    Destination("qualifications:kinds", _("Qualifications"), "", Permission.QUALIFICATION_MANAGE),
     Destination("team:settings", _("Signing in"), "", Permission.ADMIN_SITE),
 ]
 
