@@ -1,14 +1,18 @@
 import json
 import time
+from collections import Counter
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.password_validation import validate_password
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from accounts.permissions import DEFAULT_ROLES
 from accounts.users.models import Membership, User
 from clinic.patients.models import CustomField, Patient, PatientVersion
 from clinic.patients.selectors import find_possible_duplicates, list_patients
+from clinic.scheduling.models import Appointment, Leave, ReminderRule, WaitingEntry, WorkingHours
 from config.home import demo
 from tenancy.audit.models import AuditEntry
 from tenancy.tenants.context import tenant_context
@@ -33,7 +37,8 @@ def everything():
     for tenant in Tenant.objects.order_by("slug"):
         with tenant_context(tenant.id):
             found[tenant.slug] = [
-                model.objects.count() for model in (Membership, Patient, PatientVersion, CustomField, AuditEntry)
+                model.objects.count()
+                for model in (Membership, Patient, PatientVersion, CustomField, AuditEntry, Appointment, WorkingHours)
             ]
     return found
 
@@ -75,6 +80,22 @@ def test_seed_demo_makes_two_clinics_to_look_at(seeded, capsys):
     assert time.monotonic() - started < 1
     assert json.loads(capsys.readouterr().out) == logins
     assert everything() == first
+
+
+def test_seed_demo_fills_the_book(seeded):
+    with tenant_context(Tenant.objects.get(slug="demo").id):
+        visits = Appointment.objects.select_related("location")
+        today = timezone.now().astimezone(ZoneInfo("America/Bogota")).date()
+        days = Counter(visit.wall_start[:10] for visit in visits)
+        assert 20 <= days.pop(str(today)) <= 40
+        assert 8 <= len(days) <= 11
+        assert all(9 <= count <= 20 for count in days.values())
+        assert len({visit.state for visit in visits}) >= 3
+        counts = [model.objects.count() for model in (Leave, WaitingEntry, ReminderRule)]
+        assert counts == [1, 2, 1]
+        assert sorted(visit.number for visit in visits) == list(range(1, len(visits) + 1))
+    with tenant_context(Tenant.objects.get(slug="harbor").id):
+        assert {visit.time_zone for visit in Appointment.objects.all()} == {"Europe/London"}
 
 
 def test_seed_demo_finishes_what_was_interrupted(db, settings, monkeypatch, capsys):
