@@ -18,9 +18,13 @@ class KindForm(forms.ModelForm):
 class QualificationForm(forms.ModelForm):
     """A licence, privilege or training with its days."""
 
+    # Declared, because the model's own field would ask for a queryset while this module is read, outside any clinic.
+    kind = forms.ModelChoiceField(queryset=None, label=_("Kind"))
+    field_order = ["kind"]
+
     class Meta:
         model = Qualification
-        fields = ["kind", "number", "issuer", "valid_from", "valid_until"]
+        fields = ["number", "issuer", "valid_from", "valid_until"]
         widgets = {name: forms.DateInput({"type": "date"}, format="%Y-%m-%d") for name in ("valid_from", "valid_until")}
         help_texts = {"valid_until": _("The last day; empty: no end.")}
 
