@@ -3,6 +3,8 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from tenancy.doors.late_choices import late_choices
+
 from .models import Qualification, QualificationKind
 
 
@@ -24,6 +26,7 @@ class QualificationForm(forms.ModelForm):
 
     class Meta:
         model = Qualification
+        formfield_callback = late_choices
         fields = ["number", "issuer", "valid_from", "valid_until"]
         widgets = {name: forms.DateInput({"type": "date"}, format="%Y-%m-%d") for name in ("valid_from", "valid_until")}
         help_texts = {"valid_until": _("The last day; empty: no end.")}

@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.team.forms import PlainText
 from accounts.users.models import Membership
 from clinic.patients.models import DocumentType
+from tenancy.doors.late_choices import late_choices
 
 from .colours import COLOURS
 from .models import Practitioner
@@ -22,7 +23,7 @@ class PractitionerForm(PlainText, forms.ModelForm):
 
     member = MemberChoice(
         label=_("Signs in as"),
-        queryset=Membership.objects.none(),
+        queryset=None,
         required=False,
         empty_label=_("Nobody: works without an account"),
         help_text=_("The member may then change their own hours and leave."),
@@ -40,6 +41,7 @@ class PractitionerForm(PlainText, forms.ModelForm):
 
     class Meta:
         model = Practitioner
+        formfield_callback = late_choices
         fields = [
             "title", "first_name", "second_name", "first_last_name", "second_last_name", "member", "colour",
             "phone", "email", "document_type", "document_number", "identifier_system", "identifier", "is_active",

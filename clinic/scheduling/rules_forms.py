@@ -11,6 +11,7 @@ from accounts.team.forms import PlainText
 from clinic.places.models import WEEKDAYS, Holiday, Location, Resource
 from clinic.practitioners.colours import COLOURS
 from clinic.practitioners.models import Practitioner
+from tenancy.doors.late_choices import late_choices
 from tenancy.tenants.models import validate_time_zone
 
 from .models import AppointmentType, ExtraHours, Leave, ReminderRule, WaitingEntry, WorkingHours
@@ -66,6 +67,7 @@ class HoursForm(RowForm):
 
     class Meta:
         model = WorkingHours
+        formfield_callback = late_choices
         fields = ["location", "starts", "ends", "step", "valid_from", "valid_until", "only_type"]
         labels = {"only_type": _("Only for one kind of visit")}
 
@@ -96,6 +98,7 @@ class ExtraHoursForm(RowForm):
 
     class Meta:
         model = ExtraHours
+        formfield_callback = late_choices
         fields = ["location", "day", "starts", "ends", "step", "note"]
 
     def __init__(self, *args, **kwargs):
@@ -161,6 +164,7 @@ class LocationForm(RowForm):
 
     class Meta:
         model = Location
+        formfield_callback = late_choices
         fields = ["name", "time_zone", "address", "phone", "is_active"]
 
     def __init__(self, *args, **kwargs):
@@ -219,6 +223,7 @@ class OpeningHoursForm(PlainText, forms.Form):
 class ResourceForm(RowForm):
     class Meta:
         model = Resource
+        formfield_callback = late_choices
         fields = ["kind", "name", "category", "is_active"]
 
     def __init__(self, *args, **kwargs):
@@ -232,6 +237,7 @@ class HolidayForm(RowForm):
 
     class Meta:
         model = Holiday
+        formfield_callback = late_choices
         fields = ["day", "name", "location"]
 
     def __init__(self, *args, **kwargs):
@@ -257,6 +263,7 @@ class TypeForm(RowForm):
 
     class Meta:
         model = AppointmentType
+        formfield_callback = late_choices
         fields = [
             "name", "minutes", "buffer_before", "buffer_after", "modality", "capacity", "price", "currency", "colour",
             "self_service", "lead_hours", "horizon_days", "per_day", "is_active",
@@ -302,6 +309,7 @@ def _choices_of_needs():
 class ReminderForm(RowForm):
     class Meta:
         model = ReminderRule
+        formfield_callback = late_choices
         fields = ["hours_before", "subject", "text", "is_active"]
         help_texts = {
             "text": _(
@@ -319,6 +327,7 @@ class WaitingForm(RowForm):
 
     class Meta:
         model = WaitingEntry
+        formfield_callback = late_choices
         fields = ["type", "earliest", "latest", "practitioner", "location", "is_urgent", "note"]
 
     def __init__(self, *args, **kwargs):

@@ -6,8 +6,10 @@ from datetime import time, timedelta
 from uuid import uuid4
 
 import pytest
+from django import forms
 from django.urls import reverse
 from django.utils import timezone
+from django_scopes.exceptions import ScopeError
 
 from accounts.qualifications.services import create_kind
 from clinic.patients.restricting import restrict_chart
@@ -633,3 +635,16 @@ def test_wish4_the_report_names_who_when_and_why_and_no_patient(visit, dario, ho
     assert "An emergency" not in text_of(browser.get(url, {"what": "unqualified"}))
     assert browser.get(url, {"since": "x"}).status_code == 302
     assert timezone.now() < visit.starts_at
+
+
+def test_forms_ask_for_rows_when_they_are_made_and_not_when_they_are_read():
+    """The server reads its forms outside of any clinic; with Django's own callback it could not start."""
+
+    class Meta:
+        model = WaitingEntry
+        fields = ["type", "note"]
+
+    late = type("Late", (forms.ModelForm,), {"Meta": type("Meta", (Meta,), {"formfield_callback": late_choices})})
+    assert late.base_fields["type"].queryset is None
+    with pytest.raises(ScopeError):
+        type("Early", (forms.ModelForm,), {"Meta": Meta})
