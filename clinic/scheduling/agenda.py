@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Prefetch, QuerySet
 from django.utils.translation import gettext as _
 
 from accounts.permissions import Permission
 from accounts.users.models import Membership
+from clinic.patients.models import Patient
 from clinic.places.models import Location, Resource
 from clinic.places.selectors import list_locations
 from clinic.practitioners.models import Practitioner
@@ -24,8 +25,9 @@ from .models import LONGEST_VISIT_MINUTES, Appointment, AppointmentChange, Worki
 from .states import State
 from .wall_time import day_bounds
 
-MOST_ROWS = 60
+MOST_ROWS = 40
 MOST_FINISHED = 10
+NAMED = ("id", "tenant", "title", "first_name", "second_name", "first_last_name", "second_last_name", "restricted_at")
 HERE = (State.ARRIVED, State.IN_ROOM)
 EXPECTED = (State.REQUESTED, State.BOOKED, State.CONFIRMED)
 FINISHED = (State.COMPLETED, State.NO_SHOW, State.CANCELLED)
@@ -90,6 +92,9 @@ def load_board(day: date, *, by: Membership, practitioner: Practitioner | None =
     rows = selectors.list_appointments(
         by=by, first=day, last=day, practitioner=practitioner.pk if practitioner else None
     ).exclude(patient=None)
+    # A row says no more of a patient than the name, and nothing of rooms.
+    people = Prefetch("patient", Patient.objects.visible_to(by).only(*NAMED))
+    rows = rows.prefetch_related(None).prefetch_related(people)
     here = list(rows.filter(state__in=HERE).order_by("starts_at", "id")[:MOST_ROWS])
     expected = list(rows.filter(state__in=EXPECTED).order_by("starts_at", "id")[:MOST_ROWS])
     finished = list(rows.filter(state__in=FINISHED).order_by("-updated_at", "id")[:MOST_FINISHED])

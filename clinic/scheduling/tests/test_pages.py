@@ -429,6 +429,15 @@ def test_today_has_no_board_without_the_permission(role, nurse, noon, page_clien
     assert 'id="board"' not in page.content.decode()
 
 
+def test_today_masks_restricted_charts(nurse, doctor, noon, page_client):
+    patient = PatientFactory(by=nurse, first_name="Secret")
+    visit_now(patient, make_practitioner(), noon, by=nurse)
+    restricting.restrict_chart(patient, by=doctor, reason="Works here")
+
+    assert "DE LA HOZ, Secret Restricted" in text_of(page_client(nurse).get("/"))
+    assert "DE LA HOZ, Secret Restricted" not in text_of(page_client(doctor).get("/"))
+
+
 def test_agenda_shows_day_week_list_and_rooms(nurse, patient, quintero, place, monday, page_client):
     book(patient, quintero, at(monday, 9), by=nurse)
     browser = page_client(nurse)
