@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.users.admin_site import HouseModelAdmin
 
-from .models import Organization, Practitioner
+from .models import Organization, Practitioner, Specialty
 
 
 @admin.register(Practitioner)
@@ -24,3 +24,12 @@ class OrganizationAdmin(HouseModelAdmin):
     list_filter = ["is_active"]
     search_fields = ["name__startswith", "identifier__startswith"]
     ordering = ["name", "id"]
+
+
+@admin.register(Specialty)
+class SpecialtyAdmin(HouseModelAdmin):
+    list_display = ["name", "description", "is_active"]
+    list_filter = ["is_active"]
+    search_fields = ["name__startswith"]
+    ordering = ["name", "id"]
+    exclude = ["name_key"]
