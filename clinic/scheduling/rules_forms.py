@@ -197,11 +197,11 @@ class OpeningHoursForm(PlainText, forms.Form):
                     )
 
     def days(self):
-        """For the page: a weekday with its four bound fields."""
+        """For the page: a weekday with its two pairs of bound fields."""
         return [
             {
                 "label": label,
-                "fields": [self[f"{name}_{day}_{part}"] for part in (1, 2) for name in ("opens", "closes")],
+                "pairs": [(self[f"opens_{day}_{part}"], self[f"closes_{day}_{part}"]) for part in (1, 2)],
             }
             for day, label in WEEKDAYS
         ]
@@ -274,14 +274,18 @@ class TypeForm(RowForm):
         self.fields["colour"] = forms.TypedChoiceField(label=_("Colour"), choices=COLOURS, coerce=int)
         self.fields["performers"].queryset = _practitioners()
         self.fields["needs"].choices = _choices_of_needs()
-        self.fields["qualifications"].queryset = QualificationKind.objects.filter(is_active=True).order_by("name", "id")
+        kinds = QualificationKind.objects.filter(is_active=True).order_by("name", "id")
+        self.fields["qualifications"].queryset = kinds
+        if not kinds:
+            del self.fields["qualifications"]
         type = self.instance
         if type._state.adding:
             del self.fields["is_active"]
             return
         self.fields["performers"].initial = list(type.performers.values_list("practitioner", flat=True))
         self.fields["needs"].initial = [f"{need.kind}:{need.category}" for need in type.needs.all()]
-        self.fields["qualifications"].initial = list(type.qualifications.values_list("kind", flat=True))
+        if "qualifications" in self.fields:
+            self.fields["qualifications"].initial = list(type.qualifications.values_list("kind", flat=True))
 
     def clean_currency(self):
         return self.cleaned_data["currency"].upper()
@@ -292,7 +296,7 @@ class TypeForm(RowForm):
         return {
             "performers": list(data["performers"]),
             "needs": [tuple(need.split(":", 1)) for need in data["needs"]],
-            "qualifications": list(data["qualifications"]),
+            "qualifications": list(data.get("qualifications", ())),
         }
 
 

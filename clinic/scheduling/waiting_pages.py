@@ -59,6 +59,7 @@ def waiting_list(request):
         "page": page,
         "state": query.state,
         "may_book": request.member.may(Permission.APPOINTMENT_BOOK),
+        "may_open": request.member.may(Permission.PATIENT_VIEW),
     }
     return render(request, "waiting/list.html", context)
 

@@ -31,6 +31,7 @@ from clinic.scheduling.models import (
 )
 from clinic.scheduling.services import Wanted
 from clinic.scheduling.states import State
+from tenancy.doors.late_choices import late_choices
 
 from .factories import at, make_location, make_practitioner, make_type, next_day, work
 
