@@ -157,7 +157,6 @@ class InviteForm(PlainText, forms.Form):
     email = forms.EmailField(
         label=gettext_lazy("E-mail"),
         max_length=254,
-        help_text=gettext_lazy("The link goes there, and works for seven days."),
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
     roles = forms.MultipleChoiceField(label=gettext_lazy("Roles"), widget=forms.CheckboxSelectMultiple)
