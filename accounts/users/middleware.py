@@ -93,5 +93,7 @@ class MemberMiddleware:
 
     def _belongs(self, request, session):
         if request.credential:
-            return request.credential.claims.user_id == session.membership.user.id
+            claims = request.credential.claims
+            is_of_session = claims.issued_at >= session.created_at.replace(microsecond=0)  # tokens know whole seconds
+            return is_of_session and claims.user_id == session.membership.user.id
         return is_own_session(request, session)
