@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.notifications import mailbox
 from accounts.notifications.selectors import count_unread
 from accounts.permissions import Permission
+from tenancy.tenants.context import get_current_tenant_id
 from accounts.users.sessions import times_left
 from clinic.patients.selectors import count_open_reviews
 from tenancy.tenants.context import get_current_tenant_id
@@ -212,7 +213,7 @@ class Frame:
     @cached_property
     def bell(self):
         """Where the inbox is and how many are unread: one look at one index, asked only by pages that draw it."""
-        if not self.member or not _address("notifications:inbox"):
+        if not self.member or get_current_tenant_id() is None or not _address("notifications:inbox"):
             return None
         return {
             "url": _address("notifications:inbox"),
