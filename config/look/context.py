@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 from accounts.notifications import mailbox
 from accounts.notifications.selectors import count_unread
 from accounts.permissions import Permission
-from tenancy.tenants.context import get_current_tenant_id
 from accounts.users.sessions import times_left
 from clinic.patients.selectors import count_open_reviews
 from tenancy.tenants.context import get_current_tenant_id
