@@ -9,8 +9,8 @@ from accounts.team.services import clinic as clinic_services
 from accounts.team.services import members, rights
 from accounts.users.models import HeldRole, Membership, Session, User
 from accounts.users.tests.factories import MembershipFactory, open_clinic
-from clinic.patients.tests.trails import entries_about
 from tenancy.audit.models import AuditEntry
+from tenancy.audit.tests.trails import entries_about
 from tenancy.rules import RuleBroken
 from tenancy.tenants.context import finish_pending, tenant_context
 from tenancy.tenants.models import Tenant

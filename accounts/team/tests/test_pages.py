@@ -12,7 +12,7 @@ from accounts.permission_words import WORDS
 from accounts.team.services import groups, members, rights, roles
 from accounts.users.models import Grant, Group, GroupMember, HeldRole, Membership, Role, Session, User
 from accounts.users.tests.factories import MembershipFactory
-from clinic.patients.tests.sent_forms import sent_by
+from tenancy.doors.tests.sent_forms import sent_by
 from tenancy.tenants.context import finish_pending, tenant_context
 from tenancy.tenants.models import Tenant
 from tenancy.tenants.tests.contexts import outside_tenant

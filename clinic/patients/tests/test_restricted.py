@@ -15,12 +15,13 @@ from accounts.users.tests.factories import MembershipFactory
 from clinic.patients import custom_fields, emergencies, masking, restricting, selectors, services
 from clinic.patients.models import ChartAccess, DocumentType, EmergencyAccess, Insurer, Patient
 from tenancy.audit.models import AuditRead
+from tenancy.audit.tests.trails import actions_about, entries_about
 from tenancy.rules import NotAllowed, RuleBroken
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.tests.contexts import outside_tenant
 
 from .factories import CITIZENSHIP_CARD, PatientFactory
-from .trails import actions_about, entries_about, reads_of
+from .trails import reads_of
 
 REASON = "Unconscious on arrival, allergies needed"
 WHY_RESTRICTED = "Works in this clinic canaryreason"
