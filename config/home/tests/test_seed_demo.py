@@ -6,7 +6,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.management import CommandError, call_command
 
 from accounts.permissions import DEFAULT_ROLES
-from accounts.users.models import Membership, User
+from accounts.users.models import Grant, Group, Membership, Role, User
 from clinic.patients.models import CustomField, Patient, PatientVersion
 from clinic.patients.selectors import find_possible_duplicates, list_patients
 from config.home import demo
@@ -33,7 +33,8 @@ def everything():
     for tenant in Tenant.objects.order_by("slug"):
         with tenant_context(tenant.id):
             found[tenant.slug] = [
-                model.objects.count() for model in (Membership, Patient, PatientVersion, CustomField, AuditEntry)
+                model.objects.count()
+                for model in (Membership, Patient, PatientVersion, CustomField, Group, Role, Grant, AuditEntry)
             ]
     return found
 
@@ -113,3 +114,14 @@ def test_demo_data_is_small_and_says_whose_it_is():
 
     assert sum((demo.DATA / name).stat().st_size for name in names) < 700_000
     assert all(name in readme for name in names)
+
+
+def test_seed_demo_gives_the_clinic_groups_and_a_role_of_its_own(seeded):
+    demo_clinic = Tenant.objects.get(slug="demo")
+    assert (demo_clinic.idle_minutes, demo_clinic.allows_registration) == (30, True)
+
+    with tenant_context(demo_clinic.id):
+        assert Group.objects.count() == len(demo.GROUPS)
+        assert [role.name for role in Role.objects.filter(is_built_in=False)] == ["Ward clerk"]
+        assert [role.code for role in member("staff").roles] == ["staff", "ward_clerk"]
+        assert member("nurse").may("metrics.view")
