@@ -99,7 +99,7 @@ def _value(field, tenant_id: str, filled: set) -> str:
         if field.related_model in filled and field.related_model._meta.pk.get_internal_type() == "UUIDField":
             return ID
         return "NULL" if field.null else "1"
-    if field.null:
+    if field.null and not kind.endswith("IntegerField"):  # numbers people count by are never all missing
         return "NULL"
     if field.choices:
         words = [str(value) for value, _words in field.choices]
