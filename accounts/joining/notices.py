@@ -148,13 +148,23 @@ def _clinic() -> str:
     return Tenant.objects.get(pk=current_tenant_id()).name
 
 
-INVITATION = register_mail(MailKind("invitation", _compose_invitation))
-CONFIRM_REGISTRATION = register_mail(MailKind("confirm_registration", _compose_confirm_registration))
-ALREADY_REGISTERED = register_mail(MailKind("already_registered", _compose_already_registered))
-CONFIRM_ADDRESS = register_mail(MailKind("confirm_address", _compose_confirm_address))
-ADDRESS_CHANGED = register_mail(MailKind("address_changed", _compose_address_changed))
-PASSWORD_RESET = register_mail(MailKind("password_reset", _compose_password_reset))
-FIRST_PASSWORD = register_mail(MailKind("first_password", _compose_first_password))
+INVITATION = register_mail(MailKind("invitation", _compose_invitation, gettext_lazy("Invitation")))
+CONFIRM_REGISTRATION = register_mail(
+    MailKind("confirm_registration", _compose_confirm_registration, gettext_lazy("Registration"))
+)
+ALREADY_REGISTERED = register_mail(
+    MailKind("already_registered", _compose_already_registered, gettext_lazy("Registration"))
+)
+CONFIRM_ADDRESS = register_mail(
+    MailKind("confirm_address", _compose_confirm_address, gettext_lazy("Confirm your e-mail address"))
+)
+ADDRESS_CHANGED = register_mail(
+    MailKind("address_changed", _compose_address_changed, gettext_lazy("Your e-mail address was changed"))
+)
+PASSWORD_RESET = register_mail(MailKind("password_reset", _compose_password_reset, gettext_lazy("Set a new password")))
+FIRST_PASSWORD = register_mail(
+    MailKind("first_password", _compose_first_password, gettext_lazy("The first administrator"))
+)
 
 INVITATION_ACCEPTED = register(
     Kind(
