@@ -368,6 +368,16 @@ def test_requires_sends_strangers_to_the_sign_in_page(db, client):
     assert client.get("/own/")["Location"] == "/sign-in/?next=/own/"
 
 
+def test_requires_leads_back_to_the_page_of_a_button_and_not_to_its_address(db, client):
+    from_page = client.post(
+        "/account/sign-ins/end-all/", headers={"referer": "http://testserver/account/sign-ins/?a=1"}
+    )
+    elsewhere = client.post("/account/sign-ins/end-all/", headers={"referer": "http://evil.example/account/"})
+
+    assert from_page["Location"] == "/sign-in/?next=/account/sign-ins/%3Fa%3D1"
+    assert elsewhere["Location"] == "/sign-in/?next=/account/sign-ins/end-all/"
+
+
 def test_requires_asks_for_any_of_its_permissions(clinic, nurse, admin, auditor, page_client):
     assert page_client(nurse).get("/rare/").status_code == 403
     assert page_client(admin).get("/rare/").status_code == 200
