@@ -252,7 +252,7 @@ def confirm_email(request, token):
                 form.add_error(None, broken.sentence)
             else:
                 messages.success(request, _("Your address is confirmed."))
-                return redirect("users:sign_in")
+                return redirect("home:today")  # asks strangers to sign in, and lets others go on
         context = {"form": form, "email": claim.email, "clinic": tenant, "needs_password": needs_password}
         return render(request, "joining/confirm_email.html", context, status=_form_status(form))
 

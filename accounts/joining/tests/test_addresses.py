@@ -50,7 +50,8 @@ def test_au33_the_new_address_counts_when_it_is_confirmed_and_the_old_one_is_tol
     path = link_in(asked, "confirm-email")
     assert client.get(path).status_code == 200
     assert stored(nurse) == (old, NEW, False)  # looking uses nothing up
-    assert client.post(path).status_code == 302
+    assert browser.post(path)["Location"] == "/"  # whoever is signed in stays so, and sees it
+    assert "Your address is confirmed." in browser.get("/").text
 
     assert stored(nurse) == (NEW, "", True)
     [told] = mails(clinic)
