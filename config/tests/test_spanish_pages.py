@@ -429,8 +429,16 @@ def open_administration(browser, patient):
     return {name: page.content.decode().replace('alt="Search"', "") for name, page in pages.items()}
 
 
+# The words that static/js shows or announces.
+SAID_BY_SCRIPT = {"data-done", "data-failed", "data-locked-title", "data-saving", "data-seconds", "data-unreachable"}
+
+
 class TextReader(WordReader):
-    """All pieces of text, also those without a letter."""
+    """All pieces of text, also those without a letter, and those a script says later."""
+
+    def handle_starttag(self, tag, attrs):
+        super().handle_starttag(tag, attrs)
+        self._note(*(value or "" for name, value in attrs if name in SAID_BY_SCRIPT))
 
     def _note(self, *texts):
         self.words += [text for text in texts if text.strip()]
