@@ -5,7 +5,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.notifications.kinds import Composed, Kind, MailKind, register, register_mail
+from accounts.notifications.kinds import Composed, Kind, MailKind, one_line, register, register_mail
 from accounts.notifications.links import absolute
 from accounts.notifications.models import Delivery
 from accounts.users.models import User
@@ -32,7 +32,7 @@ def _compose_invitation(delivery: Delivery) -> Composed | None:
         subject = _("Invitation to join %(clinic)s") % {"clinic": clinic}
         lead = _("%(name)s invites you to join %(clinic)s. Your role: %(roles)s.")
         who = {
-            "name": invitation.invited_by.display_name,
+            "name": one_line(invitation.invited_by.display_name),
             "clinic": clinic,
             "roles": selectors.words_for_roles(invitation.roles),
         }
@@ -46,7 +46,7 @@ def _compose_confirm_registration(delivery: Delivery) -> Composed | None:
     if user is None or not selectors.awaits_confirmation(user):
         return None
     text = [
-        _greeting(user.name),
+        _greeting(user.email),  # the name is a stranger's words until this address is confirmed
         _("You have registered at %(clinic)s. To open your account, confirm this address:") % {"clinic": _clinic()},
         _address_link(user, user.email),
         _("You will be asked for the password you have chosen."),
@@ -141,7 +141,7 @@ def _address_link(user: User, email: str) -> str:
 
 
 def _greeting(name: str) -> str:
-    return _("Hello %(name)s,") % {"name": name}
+    return _("Hello %(name)s,") % {"name": one_line(name)}
 
 
 def _clinic() -> str:

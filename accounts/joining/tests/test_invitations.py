@@ -47,6 +47,13 @@ def written():
 # --- Inviting --------------------------------------------------------------------------------------------------------
 
 
+def test_a_name_adds_no_line_to_the_mail(clinic, admin, mails):
+    invited(admin, name="Nina\r\n\r\nYour account is locked, open")
+
+    [mail] = mails(clinic)
+    assert mail.body.startswith("Hello Nina Your account is locked, open,\n\nAda Admin invites you")
+
+
 def test_invite_sends_a_link_that_carries_the_role(clinic, admin, mails, link_in):
     invitation = invited(admin, roles=["Clinician", "nurse"])
 

@@ -66,6 +66,15 @@ def test_q2_m3_k2_register_answers_who_was_made_in_any_documents_words(
     assert user.check_password(WORDS)
 
 
+def test_a_stranger_writes_nothing_into_the_mail_to_somebody_elses_address(open_house, anonymous_api, mails):
+    body = {"name": "You won, see http://evil.example/", "password": WORDS, "tenant": open_house.slug, "email": EMAIL}
+    assert anonymous_api.post("/api/auth/register", body).status_code == 201
+
+    [mail] = mails(open_house)
+    assert "evil.example" not in mail.body
+    assert mail.body.startswith(f"Hello {EMAIL},")
+
+
 def test_a_registered_patient_gets_in_only_after_confirming(open_house, anonymous_api, mails, link_in, client):
     anonymous_api.post("/api/auth/register", here(open_house))
     [mail] = mails(open_house)
