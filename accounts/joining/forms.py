@@ -9,22 +9,9 @@ from django.utils.translation import gettext_lazy
 
 from accounts.users.models import User
 from accounts.users.passwords import LONGEST, find_problems, rules_in_words
-from tenancy.doors.text import forbidden_character
+from tenancy.doors.plain_text import PlainText
 
 from .models import MOST_SPECIALTIES
-
-
-class PlainText:
-    """Refuses characters that no text may hold (tenancy.doors.text), beside the field they are in."""
-
-    def clean(self):
-        data = super().clean() or self.cleaned_data
-        for name, value in list(data.items()):
-            is_secret = isinstance(self.fields[name].widget, forms.PasswordInput)
-            if isinstance(value, str) and not is_secret and (character := forbidden_character(value)):
-                sentence = gettext_lazy("The text contains the character %(character)s, which can not be kept.")
-                self.add_error(name, ValidationError(sentence, params={"character": character}))
-        return data
 
 
 def password_field(label, *, autocomplete="current-password", **options):
