@@ -366,6 +366,17 @@ def test_a_mail_that_waits_is_dropped_when_the_invitation_is_over(clinic, admin,
     assert mails(clinic) == []
 
 
+def test_resend_floods_nobody(clinic, admin):
+    invitation = invited(admin)
+    for _time in range(3):
+        invitations.resend_invitation(invitation, by=admin)
+
+    with pytest.raises(RuleBroken, match="Several mails"):
+        invitations.resend_invitation(invitation, by=admin)
+    invitation.refresh_from_db()
+    assert invitation.version == 4
+
+
 def test_withdraw_and_resend_refuse_what_is_over(clinic, admin):
     invitation = invited(admin)
     invitations.withdraw_invitation(invitation, by=admin)
