@@ -94,6 +94,8 @@ def resend_invitation(request, invitation_id):
         invitations.resend_invitation(invitation, by=request.member)
     except (RuleBroken, NotAllowed) as broken:
         messages.error(request, broken.sentence)
+    except LimiterUnavailable as unavailable:
+        messages.error(request, str(unavailable.detail))
     else:
         messages.success(request, _("The invitation for %(name)s is on its way again.") % {"name": invitation.name})
     return redirect("joining:invite")
@@ -276,6 +278,9 @@ def change_email(request):
         except (RuleBroken, SignInRefused) as broken:
             form.add_error(None, broken.sentence)
             status = getattr(broken, "status", 422)
+        except LimiterUnavailable as unavailable:
+            form.add_error(None, str(unavailable.detail))
+            status = 503
         else:
             messages.success(request, _("A link was sent to the new address. Open it to change over."))
             return redirect("joining:change_email")
@@ -293,6 +298,8 @@ def _about_waiting_address(request, act):
             messages.success(request, _("Your address stays as it is."))
     except RuleBroken as broken:
         messages.error(request, broken.sentence)
+    except LimiterUnavailable as unavailable:
+        messages.error(request, str(unavailable.detail))
     return redirect("joining:change_email")
 
 
@@ -367,6 +374,9 @@ def change_password(request):
         except SignInRefused as refused:
             form.add_error(None, refused.sentence)
             status = refused.status
+        except LimiterUnavailable as unavailable:
+            form.add_error(None, str(unavailable.detail))
+            status = 503
         except RuleBroken as broken:
             form.add_error("password", broken.sentence)
         else:
