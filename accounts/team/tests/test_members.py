@@ -8,6 +8,7 @@ from django.db import connection
 from django.http import Http404
 from django.utils import timezone
 
+from accounts.second_factor.services import reset_second_factor
 from accounts.team import selectors
 from accounts.team.services import clinic as clinic_services
 from accounts.team.services import members, rights
@@ -197,3 +198,20 @@ def test_the_platform_sees_who_works_here_and_not_who_is_treated(clinic, admin, 
     for read, known_by in [(selectors.get_member_by_id, patient_user.pk), (selectors.get_member, patient_user.user_id)]:
         with pytest.raises(Http404):
             read(known_by, by=admin)
+
+
+def test_who_may_change_roles_is_out_of_reach_of_who_may_not(clinic, admin, nurse, doctor):
+    """`admin.users` alone shuts out nurses and no administrator (negative control: it does shut out the doctor)."""
+    second = MembershipFactory(role="admin")
+    rights.grant_permission(nurse, "admin.users", by=admin, reason="Covers for the office")
+    clerk = Membership.objects.get(pk=nurse.pk)
+
+    with pytest.raises(RuleBroken, match="may change roles"):
+        members.deactivate_member(second, by=clerk, reason="Coup")
+    with pytest.raises(RuleBroken, match="may change roles"):
+        reset_second_factor(second, by=clerk, reason="Coup")
+    members.deactivate_member(second, by=admin, reason="Left")
+    with pytest.raises(RuleBroken, match="may change roles"):
+        members.reactivate_member(second, by=clerk, reason="Friend")
+
+    assert not members.deactivate_member(doctor, by=clerk, reason="Left").is_active
