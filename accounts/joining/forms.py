@@ -76,11 +76,25 @@ class SignedUpForm(PlainText, NewPassword):
 
 
 class OwnPasswordForm(forms.Form):
-    """Somebody known shows that they are who the mail was sent to."""
+    """Somebody known shows that they are who the mail was sent to: with the second factor, too, where they have one."""
 
     mark_required = False
 
     password = password_field(gettext_lazy("Your password"))
+    code = forms.CharField(
+        label=gettext_lazy("Code"),
+        max_length=40,
+        required=False,
+        help_text=gettext_lazy("The six digits in your authenticator app, or one of your recovery codes."),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+
+    def __init__(self, *args, needs_code=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not needs_code:
+            del self.fields["code"]
 
 
 class RegisterForm(PlainText, NewPassword):

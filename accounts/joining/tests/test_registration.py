@@ -11,6 +11,7 @@ from accounts.joining import links, selectors
 from accounts.joining.models import Invitation
 from accounts.joining.services import invitations
 from accounts.permissions import DEFAULT_ROLES, ROLE_ALIASES
+from accounts.second_factor.tests.phones import code, enrolled, wrong_code
 from accounts.users.models import HeldRole, Membership, Role, Session, User
 from accounts.users.tests.factories import PASSWORD, MembershipFactory, open_clinic
 from accounts.users.tests.fixtures import PageClient, ProgramClient
@@ -355,6 +356,25 @@ def test_c2_a_forged_invitation_is_refused(clinic, anonymous_api, token):
 
     assert (answer.status_code, fields_of(answer)) == (400, {"invitation"})
     assert not User.objects.filter(email=EMAIL).exists()
+
+
+def test_c2_a_known_person_accepts_with_their_second_factor(clinic, admin, other_clinic, anonymous_api):
+    with outside_tenant(), tenant_context(other_clinic.id):
+        known = MembershipFactory(role="nurse", user__email=EMAIL).user
+    phone = enrolled(known)
+    token = links.sign_invitation(invitations.invite(by=admin, email=EMAIL, name="Pia", roles=["nurse"]))
+    body = BODY | {"invitation": token, "password": PASSWORD}
+
+    without = anonymous_api.post("/api/auth/register", body)
+    wrong = anonymous_api.post("/api/auth/register", body | {"totp_code": wrong_code(phone)})
+    joined_by_then = Membership.objects.filter(user=known).exists()
+    right = anonymous_api.post("/api/auth/register", body | {"totp_code": code(phone)})
+
+    assert (without.status_code, without.json()["code"]) == (400, "two_factor_required")
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_totp")
+    assert not joined_by_then
+    assert right.status_code == 201
+    assert Membership.objects.filter(user=known).exists()
 
 
 def test_c2_a_known_person_accepts_with_their_own_password_only(clinic, admin, other_clinic, anonymous_api):
