@@ -369,7 +369,7 @@ def open_restricted_pages(scene):
     patient, emergency = scene.patient, {"reason_code": "emergency", "reason": "Traslado Traslado"}
     at = f"/patients/{patient.pk}/"
     doctor, nurse = scene.sign_in(scene.doctor), scene.sign_in(scene.nurse)
-    own = MembershipFactory(role="patient", user__name="Aurelia")
+    own = MembershipFactory(role="patient", user__name="Aurelia", user__language="es")
     User.objects.filter(pk=own.user_id).update(email=patient.email, email_confirmed_at=timezone.now())
     pages = {
         "chart, an account": doctor.get(at),
@@ -389,10 +389,13 @@ def open_restricted_pages(scene):
     pages |= {
         "review, still open": reviewer.get(f"{reviews}{access.pk}/"),
         "emergency, over": nurse.post(f"{at}end-emergency/", follow=True),
+        "today, somebody waits for a review": reviewer.get("/"),
         "reviews": reviewer.get(reviews),
         "review": reviewer.get(f"{reviews}{access.pk}/"),
         "review, refused": reviewer.post(f"{reviews}{access.pk}/", {"verdict": "not_justified"}),
         "reviewed": reviewer.post(f"{reviews}{access.pk}/", {"verdict": "not_justified", "note": "Casa"}, follow=True),
+        "today, nobody waits": reviewer.get("/"),
+        "today, a patient": scene.sign_in(own).get("/"),
         "review, read": nurse.get(f"{reviews}{access.pk}/"),
         "looks": doctor.get(f"{at}looks/"),
         "lifted": doctor.post(f"{at}lift-restriction/", {"reason": "Traslado"}, follow=True),
