@@ -7,11 +7,13 @@ refused, and a house rule test fails.
 """
 
 from functools import wraps
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
@@ -34,7 +36,7 @@ def requires(*permissions: str, while_enrolling: bool = False):
         def guarded(request, *args, **kwargs):
             member = request.member
             if member is None:
-                return redirect_to_login(request.get_full_path(), settings.LOGIN_URL)
+                return redirect_to_login(_come_back_to(request), settings.LOGIN_URL)
             if request.must_enrol and not while_enrolling:
                 return redirect(settings.ENROLMENT_URL)
             if not any(member.may(permission) for permission in permissions):
@@ -45,6 +47,15 @@ def requires(*permissions: str, while_enrolling: bool = False):
         return guarded
 
     return decorate
+
+
+def _come_back_to(request) -> str:
+    """The page to show after signing in. What a button sent can not be asked for again: the page it stood on can."""
+    origin = request.headers.get("Referer", "")
+    if request.method in {"GET", "HEAD"} or not url_has_allowed_host_and_scheme(origin, {request.get_host()}):
+        return request.get_full_path()
+    page = urlsplit(origin)
+    return f"{page.path}?{page.query}" if page.query else page.path
 
 
 def public(reason: str):

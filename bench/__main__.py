@@ -10,9 +10,9 @@ import platform
 import sys
 from datetime import datetime, timezone
 
-from bench import installation, large_clinic, report, second_factor, sign_in, slots
+from bench import admin, installation, large_clinic, report, second_factor, sign_in, slots
 
-BENCHES = ("start", "import", "search", "pages", "slots", "sign-in", "refresh", "totp")
+BENCHES = ("start", "import", "search", "pages", "slots", "admin", "sign-in", "refresh", "totp")
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         report.show("Importing ../shared/data/patients", installation.measure_import())
     if "totp" in wanted:
         report.show("One code, a hundred at once", second_factor.measure_replays())
-    if {"search", "pages", "slots", "sign-in", "refresh"} & set(wanted):
+    if {"search", "pages", "slots", "admin", "sign-in", "refresh"} & set(wanted):
         with large_clinic.open_clinic(options.patients) as clinic:
             if "search" in wanted:
                 title = f"Searching {options.patients:,} patients of one clinic, in the database"
@@ -41,6 +41,9 @@ def main() -> None:
                 report.show("Pages, 8 connections", large_clinic.measure_pages(clinic))
             if "slots" in wanted:
                 report.show("Free times, in the process", slots.measure_slots(clinic))
+            if "admin" in wanted:
+                title = f"Lists of the admin with {options.patients:,} rows each"
+                report.show(title, admin.measure_lists(clinic, options.patients))
             if "sign-in" in wanted:
                 report.show("A flood of 50 sign-ins a second", sign_in.measure_flood(clinic))
             if "refresh" in wanted:

@@ -10,6 +10,7 @@ from rest_framework.viewsets import GenericViewSet, ViewSet
 from accounts.guards import PUBLIC
 from accounts.permissions import ROLE_ALIASES, Permission
 from accounts.users import proof
+from accounts.users.api import SignInFailed
 from accounts.users.authentication import refuse_cross_site
 from accounts.users.limits import MemberThrottle
 from accounts.users.models import User
@@ -215,7 +216,12 @@ def _by_invitation(request, data):
                 invitation = selectors.find_invited(claim)
                 if invitation.email_key != selectors.identity_key(data["email"]):
                     raise serializers.ValidationError({"email": [_("The invitation was sent to another address.")]})
-                member = _accept(request, claim, invitation, data)
+                user = selectors.find_person(invitation.email)
+            # Outside of the clinic's transaction, which a refusal takes back with every failure that was counted.
+            is_new = user is None or selectors.awaits_confirmation(user)
+            user = None if is_new else _prove(request, user, data)
+            with tenant_context(tenant.id):
+                member = _accept(claim, user, data)
                 return _answer(member.user, member.roles[0].code)
         except links.LinkRefused as refused:
             invitations.note_refused_link(claim, refused)
@@ -224,21 +230,24 @@ def _by_invitation(request, data):
         raise _bad("invitation", refused) from None
 
 
-def _accept(request, claim, invitation, data):
-    user = selectors.find_person(invitation.email)
-    if user is None or selectors.awaits_confirmation(user):
+def _accept(claim, user, data):
+    if user is None:
         return invitations.accept_as_new(claim, name=data["name"], password=data["password"])
-    return invitations.accept_as_known(claim, _prove(request, user, data["password"]))
+    return invitations.accept_as_known(claim, user)
 
 
-def _prove(request, user, password) -> User:
+def _prove(request, user, data) -> User:
+    """The person, by password and by second factor where they have one. Answers as signing in does."""
     device = Device(request.headers.get("User-Agent", ""), client_address(request))
     try:
-        return proof.prove_password(user.email, password, device=device)
+        user = proof.prove_password(user.email, data["password"], device=device)
+        if user.has_second_factor:
+            proof.prove_second_factor(user, data.get("totp_code", ""), device=device)
     except SignInRefused as refused:
-        if refused.status == status.HTTP_429_TOO_MANY_REQUESTS:
-            raise Throttled(wait=refused.retry_after, detail=refused.sentence) from None
-        raise NotAuthenticated(refused.sentence, refused.code) from None
+        if refused.status == status.HTTP_401_UNAUTHORIZED:
+            raise NotAuthenticated(refused.sentence, refused.code) from None
+        raise SignInFailed(refused) from None
+    return user
 
 
 def _answer(user, role) -> dict:

@@ -9,22 +9,9 @@ from django.utils.translation import gettext_lazy
 
 from accounts.users.models import User
 from accounts.users.passwords import LONGEST, find_problems, rules_in_words
-from tenancy.doors.text import forbidden_character
+from tenancy.doors.plain_text import PlainText
 
 from .models import MOST_SPECIALTIES
-
-
-class PlainText:
-    """Refuses characters that no text may hold (tenancy.doors.text), beside the field they are in."""
-
-    def clean(self):
-        data = super().clean() or self.cleaned_data
-        for name, value in list(data.items()):
-            is_secret = isinstance(self.fields[name].widget, forms.PasswordInput)
-            if isinstance(value, str) and not is_secret and (character := forbidden_character(value)):
-                sentence = gettext_lazy("The text contains the character %(character)s, which can not be kept.")
-                self.add_error(name, ValidationError(sentence, params={"character": character}))
-        return data
 
 
 def password_field(label, *, autocomplete="current-password", **options):
@@ -89,11 +76,25 @@ class SignedUpForm(PlainText, NewPassword):
 
 
 class OwnPasswordForm(forms.Form):
-    """Somebody known shows that they are who the mail was sent to."""
+    """Somebody known shows that they are who the mail was sent to: with the second factor, too, where they have one."""
 
     mark_required = False
 
     password = password_field(gettext_lazy("Your password"))
+    code = forms.CharField(
+        label=gettext_lazy("Code"),
+        max_length=40,
+        required=False,
+        help_text=gettext_lazy("The six digits in your authenticator app, or one of your recovery codes."),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+
+    def __init__(self, *args, needs_code=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not needs_code:
+            del self.fields["code"]
 
 
 class RegisterForm(PlainText, NewPassword):
@@ -157,7 +158,6 @@ class InviteForm(PlainText, forms.Form):
     email = forms.EmailField(
         label=gettext_lazy("E-mail"),
         max_length=254,
-        help_text=gettext_lazy("The link goes there, and works for seven days."),
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
     roles = forms.MultipleChoiceField(label=gettext_lazy("Roles"), widget=forms.CheckboxSelectMultiple)

@@ -5,7 +5,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from accounts.notifications.kinds import Composed, Kind, MailKind, register, register_mail
+from accounts.notifications.kinds import Composed, Kind, MailKind, one_line, register, register_mail
 from accounts.notifications.links import absolute
 from accounts.notifications.models import Delivery
 from accounts.users.models import User
@@ -32,7 +32,7 @@ def _compose_invitation(delivery: Delivery) -> Composed | None:
         subject = _("Invitation to join %(clinic)s") % {"clinic": clinic}
         lead = _("%(name)s invites you to join %(clinic)s. Your role: %(roles)s.")
         who = {
-            "name": invitation.invited_by.display_name,
+            "name": one_line(invitation.invited_by.display_name),
             "clinic": clinic,
             "roles": selectors.words_for_roles(invitation.roles),
         }
@@ -46,7 +46,7 @@ def _compose_confirm_registration(delivery: Delivery) -> Composed | None:
     if user is None or not selectors.awaits_confirmation(user):
         return None
     text = [
-        _greeting(user.name),
+        _greeting(user.email),  # the name is a stranger's words until this address is confirmed
         _("You have registered at %(clinic)s. To open your account, confirm this address:") % {"clinic": _clinic()},
         _address_link(user, user.email),
         _("You will be asked for the password you have chosen."),
@@ -141,20 +141,30 @@ def _address_link(user: User, email: str) -> str:
 
 
 def _greeting(name: str) -> str:
-    return _("Hello %(name)s,") % {"name": name}
+    return _("Hello %(name)s,") % {"name": one_line(name)}
 
 
 def _clinic() -> str:
     return Tenant.objects.get(pk=current_tenant_id()).name
 
 
-INVITATION = register_mail(MailKind("invitation", _compose_invitation))
-CONFIRM_REGISTRATION = register_mail(MailKind("confirm_registration", _compose_confirm_registration))
-ALREADY_REGISTERED = register_mail(MailKind("already_registered", _compose_already_registered))
-CONFIRM_ADDRESS = register_mail(MailKind("confirm_address", _compose_confirm_address))
-ADDRESS_CHANGED = register_mail(MailKind("address_changed", _compose_address_changed))
-PASSWORD_RESET = register_mail(MailKind("password_reset", _compose_password_reset))
-FIRST_PASSWORD = register_mail(MailKind("first_password", _compose_first_password))
+INVITATION = register_mail(MailKind("invitation", _compose_invitation, gettext_lazy("Invitation")))
+CONFIRM_REGISTRATION = register_mail(
+    MailKind("confirm_registration", _compose_confirm_registration, gettext_lazy("Registration"))
+)
+ALREADY_REGISTERED = register_mail(
+    MailKind("already_registered", _compose_already_registered, gettext_lazy("Registration"))
+)
+CONFIRM_ADDRESS = register_mail(
+    MailKind("confirm_address", _compose_confirm_address, gettext_lazy("Confirm your e-mail address"))
+)
+ADDRESS_CHANGED = register_mail(
+    MailKind("address_changed", _compose_address_changed, gettext_lazy("Your e-mail address was changed"))
+)
+PASSWORD_RESET = register_mail(MailKind("password_reset", _compose_password_reset, gettext_lazy("Set a new password")))
+FIRST_PASSWORD = register_mail(
+    MailKind("first_password", _compose_first_password, gettext_lazy("The first administrator"))
+)
 
 INVITATION_ACCEPTED = register(
     Kind(

@@ -4,7 +4,6 @@ from functools import wraps
 
 from django.contrib import messages
 from django.shortcuts import redirect, render
-from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -13,8 +12,8 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.guards import public, requires
 from accounts.permissions import Permission
 from accounts.users import proof
-from accounts.users.entering import device_of, end_of_sign_in, enter_clinic, hold_for_second_factor
-from accounts.users.sessions import SignInRefused
+from accounts.users.entering import device_of, end_of_sign_in, enter_clinic
+from accounts.users.sessions import SignInRefused, factor_used
 from tenancy.doors.addresses import client_address
 from tenancy.doors.refusals import LimiterUnavailable
 from tenancy.rules import NotAllowed, RuleBroken
@@ -94,6 +93,8 @@ def resend_invitation(request, invitation_id):
         invitations.resend_invitation(invitation, by=request.member)
     except (RuleBroken, NotAllowed) as broken:
         messages.error(request, broken.sentence)
+    except LimiterUnavailable as unavailable:
+        messages.error(request, str(unavailable.detail))
     else:
         messages.success(request, _("The invitation for %(name)s is on its way again.") % {"name": invitation.name})
     return redirect("joining:invite")
@@ -118,7 +119,7 @@ def withdraw_invitation(request, invitation_id):
 
 @public(BY_MAIL)
 @never_cache
-@sensitive_post_parameters("password", "repeated")
+@sensitive_post_parameters("password", "repeated", "code")
 @answers_refused_links
 def accept(request, token):
     """Look at an invitation, and accept it: with a new password, or with one's own where there is an account.
@@ -143,7 +144,7 @@ def _accept(request, tenant, claim):
     if is_new:
         form = SignedUpForm(request.POST or None, email=invitation.email, initial={"name": invitation.name})
     else:
-        form = OwnPasswordForm(request.POST or None)
+        form = OwnPasswordForm(request.POST or None, needs_code=user.has_second_factor)
     status = _form_status(form)
     if request.method == "POST" and form.is_valid():
         try:
@@ -151,7 +152,8 @@ def _accept(request, tenant, claim):
         except (RuleBroken, SignInRefused) as broken:
             if isinstance(broken, links.LinkRefused):
                 raise
-            form.add_error(None, broken.sentence)
+            is_about_code = getattr(broken, "code", "") in {"two_factor_required", "invalid_totp"}
+            form.add_error("code" if is_about_code and "code" in form.fields else None, broken.sentence)
             status = getattr(broken, "status", 422) if getattr(broken, "status", 0) in {429, 503} else 422
         except LimiterUnavailable as unavailable:
             form.add_error(None, str(unavailable.detail))
@@ -172,14 +174,12 @@ def _let_in(request, tenant, claim, *, user, given):
         user = member.user
     else:
         user = proof.prove_password(user.email, given["password"], device=device_of(request))
+        if user.has_second_factor:
+            proof.prove_second_factor(user, given.get("code", ""), device=device_of(request))
         invitations.accept_as_known(claim, user)
-    challenge = _address_of("second_factor:challenge")
-    if user.has_second_factor and challenge:
-        hold_for_second_factor(request, user, tenant=tenant.slug)
-    else:
-        enter_clinic(request, user, tenant)
+    enter_clinic(request, user, tenant, second_factor=factor_used(user))
     messages.success(request, _("You are a member of %(clinic)s now.") % {"clinic": tenant.name})
-    return redirect(challenge if user.has_second_factor and challenge else "home:today")
+    return redirect("home:today")
 
 
 # --- Registering -----------------------------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ def confirm_email(request, token):
                 form.add_error(None, broken.sentence)
             else:
                 messages.success(request, _("Your address is confirmed."))
-                return redirect("users:sign_in")
+                return redirect("home:today")  # asks strangers to sign in, and lets others go on
         context = {"form": form, "email": claim.email, "clinic": tenant, "needs_password": needs_password}
         return render(request, "joining/confirm_email.html", context, status=_form_status(form))
 
@@ -276,6 +276,9 @@ def change_email(request):
         except (RuleBroken, SignInRefused) as broken:
             form.add_error(None, broken.sentence)
             status = getattr(broken, "status", 422)
+        except LimiterUnavailable as unavailable:
+            form.add_error(None, str(unavailable.detail))
+            status = 503
         else:
             messages.success(request, _("A link was sent to the new address. Open it to change over."))
             return redirect("joining:change_email")
@@ -293,6 +296,8 @@ def _about_waiting_address(request, act):
             messages.success(request, _("Your address stays as it is."))
     except RuleBroken as broken:
         messages.error(request, broken.sentence)
+    except LimiterUnavailable as unavailable:
+        messages.error(request, str(unavailable.detail))
     return redirect("joining:change_email")
 
 
@@ -367,6 +372,9 @@ def change_password(request):
         except SignInRefused as refused:
             form.add_error(None, refused.sentence)
             status = refused.status
+        except LimiterUnavailable as unavailable:
+            form.add_error(None, str(unavailable.detail))
+            status = 503
         except RuleBroken as broken:
             form.add_error("password", broken.sentence)
         else:
@@ -409,10 +417,3 @@ def _over_limit(limit, request, form) -> dict:
     minutes = max(1, -(-usage.retry_after // 60))
     form.add_error(None, _("Too many tries. Please try again in %(minutes)d minute(s).") % {"minutes": minutes})
     return {"status": 429}
-
-
-def _address_of(url_name):
-    try:
-        return reverse(url_name)
-    except NoReverseMatch:
-        return ""

@@ -51,6 +51,12 @@ class RegisterSerializer(WorkSerializer):
     specialty_id = serializers.CharField(max_length=120, required=False, help_text="Doctolib's single specialty.")
     tenant = serializers.CharField(max_length=40, required=False, help_text="The clinic's short name.")
     invitation = serializers.CharField(max_length=2000, required=False, help_text="The token of an invitation's link.")
+    totp_code = serializers.CharField(
+        max_length=16,
+        required=False,
+        allow_blank=True,
+        help_text="With an invitation, of somebody known who has a second factor; a recovery code will do.",
+    )
 
     def validate(self, data):
         name = data.get("name") or data.get("full_name") or data.get("username")

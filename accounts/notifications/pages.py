@@ -33,7 +33,7 @@ class InboxQuery(PageQuery):
     show = Choice(SHOWN, default="all")
 
 
-@requires(Permission.OWN_PROFILE, while_enrolling=True)
+@requires(Permission.OWN_PROFILE)
 @require_safe
 def inbox(request):
     try:
@@ -59,14 +59,14 @@ def inbox(request):
     return render(request, "notifications/inbox.html", context)
 
 
-@requires(Permission.OWN_PROFILE, while_enrolling=True)
+@requires(Permission.OWN_PROFILE)
 @require_safe
 def count(request):
     """What stands in the bell; the page asks for it once a minute."""
     return render(request, "notifications/_count.html", {"unread": selectors.count_unread(request.member)})
 
 
-@requires(Permission.OWN_PROFILE, while_enrolling=True)
+@requires(Permission.OWN_PROFILE)
 @require_safe
 def open_notification(request, notification_id):
     """Go to what it is about. Mails link here, too; whoever comes here has read it."""
@@ -74,14 +74,14 @@ def open_notification(request, notification_id):
     return redirect(notification.url or reverse("notifications:inbox"))
 
 
-@requires(Permission.OWN_PROFILE, while_enrolling=True)
+@requires(Permission.OWN_PROFILE)
 @require_POST
 def mark_read(request, notification_id):
     services.mark_read(selectors.get_notification(notification_id, by=request.member))
     return _back_to_inbox(request)
 
 
-@requires(Permission.OWN_PROFILE, while_enrolling=True)
+@requires(Permission.OWN_PROFILE)
 @require_POST
 def mark_all_read(request):
     """All up to the newest that the page has shown; what came since stays unread (CC-11)."""

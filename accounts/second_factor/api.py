@@ -114,7 +114,7 @@ class ResetViewSet(ViewSet):
         summary="Take every second factor from a member, who sets up a new one at the next sign-in",
     )
     def reset(self, request, pk):
-        member = selectors.get_member(pk)
+        member = selectors.get_member_of(pk)
         given = _checked(ResetSerializer, request)
         services.reset_second_factor(member, by=request.member, reason=given["reason"])
         return Response({"detail": "reset"})

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
@@ -149,8 +150,10 @@ def _show_enrolment(request, form=None, passkey_form=None):
         "form": form or EnrolForm(needs_password=needs_password),
         "passkey_form": passkey_form or PasskeyForm(needs_password=needs_password, prefix="passkey"),
         "passkeys_possible": _passkeys_possible(request),
-        "qr_code": drawing.svg_inline(
-            omitsize=True, border=4, light="#fff", svgclass="qr-code", title=_("QR code of the authenticator")
+        "qr_code": mark_safe(
+            drawing.svg_inline(
+                omitsize=True, border=4, light="#fff", svgclass="qr-code", title=_("QR code of the authenticator")
+            )
         ),
         "seed": [device.typed_seed[start : start + 4] for start in range(0, len(device.typed_seed), 4)],
     }

@@ -81,6 +81,11 @@ def get_member(pk: UUID | str) -> Membership:
     return get_object_or_404(Membership.objects.select_related("user"), pk=pk)
 
 
+def get_member_of(user_id: UUID | str) -> Membership:
+    """The member of this clinic with this person's id, as the API names people. Raises Http404 as `get_member`."""
+    return get_object_or_404(Membership.objects.select_related("user"), user_id=user_id)
+
+
 def get_passkey(pk: int, *, user: User) -> WebAuthnCredential:
     """A passkey of this person. Raises Http404."""
     return get_object_or_404(list_passkeys(user), pk=pk)

@@ -20,6 +20,7 @@ from accounts.permissions import Permission
 from accounts.users import sessions
 from accounts.users.limits import SECOND_FACTOR_PERSON
 from accounts.users.models import Membership, Session, User
+from accounts.users.rights import refuse_above
 from tenancy.audit import services as audit
 from tenancy.rules import NotAllowed, RuleBroken
 
@@ -278,9 +279,9 @@ def reset_second_factor(member: Membership, *, by: Membership, reason: str) -> N
     """Take every second factor from a person who has lost theirs; at the next sign-in they set up a new one.
 
     Told to the person and to the other administrators. Raises NotAllowed
-    without the permission; RuleBroken for oneself, without a reason, where there
-    is nothing to take, and for somebody whose account is not this clinic's
-    alone: the second factor of another clinic's staff is not ours to remove.
+    without the permission; RuleBroken for oneself, for who may change roles
+    where the caller may not, without a reason, where there is nothing to take,
+    and for somebody whose account is not this clinic's alone: the second factor of another clinic's staff is not ours to remove.
     """
     if not by.may(Permission.USER_MANAGE):
         raise NotAllowed(_("You may not do this."))
@@ -290,6 +291,7 @@ def reset_second_factor(member: Membership, *, by: Membership, reason: str) -> N
         raise RuleBroken(_("Say why, so that others can understand it later."))
     if member.user_id == by.user_id:
         raise RuleBroken(_("Somebody else has to reset your second factor."))
+    refuse_above(member, by=by)
     if not by.user.is_platform_admin and (user.is_platform_admin or selectors.works_elsewhere(member)):
         raise RuleBroken(
             _("%(name)s also works in other clinics. Only a platform administrator can reset this second factor.")

@@ -112,6 +112,7 @@ class UserViewSet(GenericViewSet):
     def list(self, request):
         query = MemberQuery.read(request)
         found = selectors.list_members(
+            by=request.member,
             search=query.search or "",
             full_name=query.search_full_name or "",
             role=query.role or "",
@@ -123,7 +124,7 @@ class UserViewSet(GenericViewSet):
     @extend_schema(responses={200: MemberSerializer}, summary="One person")
     def retrieve(self, request, pk):
         NoQuery.read(request)
-        return Response(self._described(selectors.get_member(pk)))
+        return Response(self._described(selectors.get_member(pk, by=request.member)))
 
     @extend_schema(
         request=WriteMemberSerializer,
@@ -132,7 +133,7 @@ class UserViewSet(GenericViewSet):
         summary="Change what the clinic knows of somebody, or keep them out",
     )
     def partial_update(self, request, pk):
-        member = selectors.get_member(pk)
+        member = selectors.get_member(pk, by=request.member)
         given = dict(_checked(WriteMemberSerializer, request))
         is_active, reason = given.pop("is_active", None), given.pop("reason", "")
         if given:
@@ -174,7 +175,7 @@ class UserViewSet(GenericViewSet):
     )
     @action(detail=True, methods=["put"])
     def roles(self, request, pk):
-        member = selectors.get_member(pk)
+        member = selectors.get_member(pk, by=request.member)
         given = _checked(AssignRolesSerializer, request)
         try:
             rights.find_roles(given["roles"])
@@ -187,7 +188,7 @@ class UserViewSet(GenericViewSet):
     @action(detail=True, methods=["get"])
     def permissions(self, request, pk):
         NoQuery.read(request)
-        member = selectors.get_member(pk)
+        member = selectors.get_member(pk, by=request.member)
         grants = GrantSerializer(selectors.list_grants(member), many=True).data
         return Response({"permissions": sorted(member.permissions), "items": grants})
 
@@ -206,7 +207,7 @@ class UserViewSet(GenericViewSet):
     )  # fmt: skip
     @permissions.mapping.post
     def grant(self, request, pk):
-        member = selectors.get_member(pk)
+        member = selectors.get_member(pk, by=request.member)
         given = dict(_checked(WriteGrantSerializer, request))
         act = rights.deny_permission if given.pop("effect") == "deny" else rights.grant_permission
         made = act(member, given.pop("permission"), by=request.member, **given)
@@ -215,7 +216,7 @@ class UserViewSet(GenericViewSet):
     @extend_schema(request=None, responses={204: None}, summary="Take a single permission back")
     @action(detail=True, methods=["delete"], url_path=f"permissions/(?P<grant_id>{UUID_FORM})")
     def delete_grant(self, request, pk, grant_id):
-        rights.end_grant(selectors.get_grant(selectors.get_member(pk), grant_id), by=request.member)
+        rights.end_grant(selectors.get_grant(selectors.get_member(pk, by=request.member), grant_id), by=request.member)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
@@ -225,7 +226,7 @@ class UserViewSet(GenericViewSet):
     )
     @action(detail=True, methods=["post"], url_path=f"permissions/(?P<grant_id>{UUID_FORM})/end")
     def end_grant(self, request, pk, grant_id):
-        grant = selectors.get_grant(selectors.get_member(pk), grant_id)
+        grant = selectors.get_grant(selectors.get_member(pk, by=request.member), grant_id)
         reason = _checked(ReasonSerializer, request)["reason"]
         return Response(GrantSerializer(rights.end_grant(grant, by=request.member, reason=reason)).data)
 
@@ -439,7 +440,7 @@ class GroupViewSet(GenericViewSet):
     def add_member(self, request, pk):
         group = selectors.get_group(pk, by=request.member)
         user_id = _checked(GroupMemberIdSerializer, request)["user_id"]
-        groups.add_group_member(group, selectors.get_member(user_id), by=request.member)
+        groups.add_group_member(group, selectors.get_member(user_id, by=request.member), by=request.member)
         return self._answer(group, status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None}, summary="Take somebody out of a group")
@@ -447,7 +448,7 @@ class GroupViewSet(GenericViewSet):
     def remove_member(self, request, pk, user_id):
         group = selectors.get_group(pk, by=request.member)
         _expected(request, group)
-        if not groups.remove_group_member(group, selectors.get_member(user_id), by=request.member):
+        if not groups.remove_group_member(group, selectors.get_member(user_id, by=request.member), by=request.member):
             raise NotFound(_("This person is not in the group."))
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -8,19 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.permission_words import sections, words_for
 from tenancy.doors.date_parts import DatePartsField
-from tenancy.doors.text import forbidden_character
-
-
-class PlainText:
-    """Refuses characters that no text may hold (tenancy.doors.text), beside the field they are in."""
-
-    def clean(self):
-        data = super().clean() or self.cleaned_data
-        for name, value in list(data.items()):
-            if isinstance(value, str) and (character := forbidden_character(value)):
-                sentence = _("The text contains the character %(character)s, which can not be kept.")
-                self.add_error(name, forms.ValidationError(sentence, params={"character": character}))
-        return data
+from tenancy.doors.plain_text import PlainText
 
 
 def reason_field(**options):

@@ -1,8 +1,10 @@
 """Words and rows for the pages about people, roles and groups."""
 
+from datetime import date, time, timedelta
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
@@ -129,9 +131,18 @@ def grant_rows(grants, now) -> list[dict[str, Any]]:
             "tone": "warn" if grant.is_denial else "ok",
             "is_open": grant.ended_at is None and not (grant.valid_until and grant.valid_until <= now),
             "state": _grant_state(grant, now),
+            "last_day": _last_day(grant),
         }
         for grant in grants
     ]
+
+
+def _last_day(grant: Grant) -> date | None:
+    """The day whose end is the grant's, as the form asks for it; None when it ends at another hour, or never."""
+    if grant.valid_until is None:
+        return None
+    end = timezone.localtime(grant.valid_until)
+    return end.date() - timedelta(days=1) if end.time() == time.min else None
 
 
 def _grant_state(grant: Grant, now) -> str:
@@ -173,7 +184,7 @@ def history(entries: list[dict[str, Any]], labels: dict[str, str]) -> list[dict[
     return [
         {
             "at": entry["timestamp"],
-            "who": entry["user"]["name"],
+            "who": _("System") if entry["user"]["kind"] == "system" else entry["user"]["name"],
             "what": _what(entry),
             "changes": _changes(entry["changes"], labels),
         }
@@ -197,8 +208,8 @@ def _what(entry: dict[str, Any]) -> str:
     words = str(ACTIONS.get(entry["action"], entry["action"].replace("_", " ").capitalize()))
     details = entry["details"]
     codes = details.get("permissions") or ([details["permission"]] if "permission" in details else [])
-    parts = [words, *(f"“{words_for(code)}”" for code in codes), details.get("name", "")]
-    said = " ".join(part for part in parts if part)
+    said = " ".join([words, *(f"“{words_for(code)}”" for code in codes)])
+    said = f"{said}: {details['name']}" if details.get("name") else said
     return f"{said} ({entry['reason']})" if entry["reason"] else said
 
 

@@ -26,9 +26,9 @@ _WITHOUT_ACCENTS = "".join(unicodedata.normalize("NFKD", letter)[0] for letter i
 
 
 def list_members(
-    *, search: str = "", full_name: str = "", role: str = "", is_active: bool | None = None
+    *, by: Membership, search: str = "", full_name: str = "", role: str = "", is_active: bool | None = None
 ) -> QuerySet[Membership]:
-    """Members of the clinic, with `user` and `held` (their HeldRole rows with the role).
+    """Members of the clinic whom the caller may see, with `user` and `held` (their HeldRole rows with the role).
 
     `search` takes words that begin any part of the name, or the beginning of the
     e-mail address or user name; `full_name` only the name (Doctolib's
@@ -36,7 +36,7 @@ def list_members(
     a name the specifications use.
     """
     held = Prefetch("held_roles", HeldRole.objects.select_related("role"), to_attr="held")
-    found = Membership.objects.select_related("user").prefetch_related(held)
+    found = Membership.objects.seen_by(by).select_related("user").prefetch_related(held)
     if search.strip() or full_name.strip():
         found = found.annotate(_folded_name=_folded_name())
     if search.strip():
@@ -75,14 +75,14 @@ def _name_begins(words: str) -> Q:
     return query
 
 
-def get_member(user_id: UUID | str) -> Membership:
+def get_member(user_id: UUID | str, *, by: Membership) -> Membership:
     """The member of this clinic with this person's id. Raises Http404 for an unknown id and for a stranger's."""
-    return get_object_or_404(Membership.objects.select_related("user", "tenant"), user_id=user_id)
+    return get_object_or_404(Membership.objects.seen_by(by).select_related("user", "tenant"), user_id=user_id)
 
 
-def get_member_by_id(member_id: UUID | str) -> Membership:
+def get_member_by_id(member_id: UUID | str, *, by: Membership) -> Membership:
     """The member of this clinic with this membership's id, as pages name people. Raises Http404."""
-    return get_object_or_404(Membership.objects.select_related("user", "tenant"), pk=member_id)
+    return get_object_or_404(Membership.objects.seen_by(by).select_related("user", "tenant"), pk=member_id)
 
 
 def hold_roles(members: Iterable[Membership]) -> None:

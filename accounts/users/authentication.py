@@ -9,7 +9,7 @@ from rest_framework.exceptions import ParseError
 from tenancy.doors.origins import is_cross_site
 from tenancy.rules import NotAllowed
 
-from .credentials import CSRF_COOKIE
+from .credentials import ACCESS_COOKIE, CSRF_COOKIE, REFRESH_COOKIE
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _CSRF_SALT = "carewright.csrf"
@@ -40,10 +40,16 @@ def refuse_cross_site(request, *, header_required: bool = False) -> None:
     if request.method in SAFE_METHODS:
         return
     header = request.headers.get("X-CSRF-Token")
-    if is_cross_site(request) or (header is None and header_required):
+    if is_cross_site(request) or _came_twice(request) or (header is None and header_required):
         raise NotAllowed(_("CSRF failed"), code="csrf_failed")
     if header is not None and not _csrf_token_holds(request, header):
         raise NotAllowed(_("CSRF failed"), code="csrf_failed")
+
+
+def _came_twice(request) -> bool:
+    """Whether one of our cookies is there more than once: another site of the same domain has planted its own."""
+    names = [pair.partition("=")[0].strip() for pair in request.META.get("HTTP_COOKIE", "").split(";")]
+    return any(names.count(name) > 1 for name in (ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE))
 
 
 def csrf_token_for(session) -> str:

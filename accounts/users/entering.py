@@ -18,6 +18,7 @@ from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import translation
 from django.utils.crypto import constant_time_compare
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
@@ -145,6 +146,13 @@ def find_caller(request: HttpRequest) -> Caller | None:
             return None
         until = end_of_sign_in(request) or session.expires_at
         return Caller(session.membership.user, session.second_factor, until=until, here=session.tenant)
+
+
+def speak_language_of(request: HttpRequest, user: User) -> None:
+    """Answer in the language this person has chosen; where none is, in the browser's."""
+    if user.language:
+        translation.activate(user.language)
+        request.LANGUAGE_CODE = translation.get_language()
 
 
 def end_of_sign_in(request: HttpRequest) -> datetime | None:

@@ -19,8 +19,8 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 NICENESS = 10
 # So many in so many seconds are people; more are a flood, and nobody waits in line behind one.
-CALM_TRIES, CALM_SECONDS = 6, 10.0
-PATIENCE_SECONDS = 1.0
+CALM_TRIES, CALM_SECONDS = 8, 10.0
+PATIENCE_SECONDS = 0.7
 COME_AGAIN_SECONDS = 2
 
 _turn = threading.Lock()
@@ -34,14 +34,17 @@ class Busy(Exception):
 @contextmanager
 def take_turn() -> Iterator[None]:
     """Be the one in this process whose password is checked. Raises Busy, at once during a flood."""
-    patience = PATIENCE_SECONDS if _is_calm() else 0
-    _tries.append(time.monotonic())
-    if not _turn.acquire(timeout=patience):
+    if not _turn.acquire(timeout=PATIENCE_SECONDS if _is_calm() else 0):
         raise Busy
     try:
         yield
     finally:
         _turn.release()
+
+
+def note_arrival() -> None:
+    """Somebody wants to sign in. Also those are noted who are turned away: a flood is one until it ends."""
+    _tries.append(time.monotonic())
 
 
 def is_flooded() -> bool:
@@ -72,4 +75,5 @@ def _quiet_thread(pid: int) -> ThreadPoolExecutor:
 def _yield_to_others() -> None:
     # Linux knows the niceness of a single thread; elsewhere the hashing runs like everything else.
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

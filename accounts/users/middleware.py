@@ -4,13 +4,13 @@ import re
 
 import structlog
 from django.db import transaction
-from django.utils import timezone, translation
+from django.utils import timezone
 
 from tenancy.tenants.context import tenant_context
 
 from . import selectors, sessions
 from .credentials import TwoCallers, read_credential
-from .entering import is_own_session
+from .entering import is_own_session, speak_language_of
 from .recognition import recognise_session
 
 API = re.compile(r"^/(api|v1|fhir)(/|$)")
@@ -83,9 +83,7 @@ class MemberMiddleware:
         if BACKGROUND_HEADER not in request.headers:
             sessions.touch_session(session)
         structlog.contextvars.bind_contextvars(tenant_id=str(tenant.id), actor_id=str(session.membership_id))
-        if language := session.membership.user.language:
-            translation.activate(language)
-            request.LANGUAGE_CODE = translation.get_language()
+        speak_language_of(request, session.membership.user)
 
     def _asleep(self, request, session_id):
         session = selectors.get_page_session(session_id)
@@ -93,5 +91,7 @@ class MemberMiddleware:
 
     def _belongs(self, request, session):
         if request.credential:
-            return request.credential.claims.user_id == session.membership.user.id
+            claims = request.credential.claims
+            is_of_session = claims.issued_at >= session.created_at.replace(microsecond=0)  # tokens know whole seconds
+            return is_of_session and claims.user_id == session.membership.user.id
         return is_own_session(request, session)

@@ -164,6 +164,13 @@ class MembershipQuerySet(TenantQuerySet):
         still = models.Q(ends_at__isnull=True) | models.Q(ends_at__gt=timezone.now())
         return self.filter(still, is_active=True, user__is_active=True)
 
+    def seen_by(self, member: "Membership"):
+        """All of the clinic; for the platform those who work here: that somebody is a patient is care."""
+        if not member.is_platform:
+            return self
+        works = HeldRole.objects.exclude(role__code="patient").filter(membership=models.OuterRef("pk"))
+        return self.filter(models.Exists(works))
+
 
 class Membership(TenantModel):
     """A person inside one clinic. Services call it `by`: who, where, and what they may."""

@@ -50,3 +50,16 @@ NEW_DEVICE = register(
         mutable=False,
     )
 )
+REFRESH_TOKEN_REUSED = register(
+    Kind(
+        "refresh_token_reused",
+        "security",
+        title=_("One of your sign-ins was ended for safety"),
+        body=_(
+            "An application used a key of yours that had been used before: it, or somebody who copied it."
+            " That sign-in (%(device)s) is over. If you do not know it, change your password."
+        ),
+        priority="high",
+        mutable=False,
+    )
+)

@@ -33,6 +33,7 @@ from .entering import (
     hold_for_second_factor,
     hold_proved,
     next_page,
+    speak_language_of,
 )
 from .forms import SignInForm, VisitForm
 from .sessions import times_left
@@ -108,6 +109,7 @@ def choose_clinic(request):
     caller = find_caller(request)
     if caller is None:
         return redirect("users:sign_in")
+    speak_language_of(request, caller.user)
     workplaces = list(selectors.list_workplaces(caller.user))
     if request.method != "POST":
         return _show_clinics(request, caller, workplaces, VisitForm())

@@ -144,3 +144,16 @@ def _batches(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
     ids = list(ids)
     for start in range(0, len(ids), _BATCH):
         yield ids[start : start + _BATCH]
+
+
+def refuse_above(member: Membership, *, by: Membership | None) -> None:
+    """Who may change roles is shut out, let in or freed of a second factor only by somebody who may change roles, too.
+
+    Otherwise `admin.users` alone could remove every administrator but the last. Raises RuleBroken.
+    """
+    if by is not None and member.may(Permission.ROLE_MANAGE) and not by.may(Permission.ROLE_MANAGE):
+        raise RuleBroken(
+            _("%(name)s may change roles; somebody who may do so as well has to do this.")
+            % {"name": member.display_name},
+            code="above_you",
+        )

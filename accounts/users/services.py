@@ -19,6 +19,7 @@ from tenancy.tenants.numbering import next_number
 
 from .models import HeldRole, Membership, Role, User, Workplace, identity_key
 from .passwords import find_problems
+from .rights import refuse_conflicts
 
 log = structlog.get_logger(__name__)
 
@@ -64,9 +65,9 @@ def _is_known(key: str) -> bool:
 def add_member(user: User, *, roles: Iterable[str], by: Membership | None, **fields: Any) -> Membership:
     """Make a person a member of the current clinic with these roles (codes, or names the specifications use).
 
-    Raises RuleBroken for an unknown role, for the platform's, and when they are a
-    member already. Somebody who was here as platform administrator becomes an
-    ordinary member. `by` is None for commands.
+    Raises RuleBroken for an unknown role, for the platform's, for permissions that
+    nobody may hold together, and when they are a member already. Somebody who was
+    here as platform administrator becomes an ordinary member. `by` is None for commands.
     """
     wanted = [ROLE_ALIASES.get(code, code) for code in roles]
     found = {role.code: role for role in Role.objects.filter(code__in=wanted)}
@@ -82,6 +83,7 @@ def add_member(user: User, *, roles: Iterable[str], by: Membership | None, **fie
     member.save()
     HeldRole.objects.filter(membership=member).delete()
     HeldRole.objects.bulk_create([HeldRole(membership=member, role=found[code]) for code in dict.fromkeys(wanted)])
+    refuse_conflicts([member])
     Workplace.objects.get_or_create(user=user, tenant=member.tenant)
     audit.record("member_added", member, by=by, details={"roles": wanted})
     return member

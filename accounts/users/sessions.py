@@ -145,8 +145,8 @@ def refresh_session(refresh_token: str) -> Session | None:
     Runs inside the clinic's context that the caller entered by `tenant_of_refresh`.
     The token just spent may come once more within ten seconds (two tabs) and
     gets the same successor. None means another spent token was used: its whole
-    session is revoked (decision X3), and that has to be committed, so it is no
-    exception. Raises SessionOver where the token's session has ended.
+    session is revoked and its owner is told (decision X3), which has to be
+    committed, so it is no exception. Raises SessionOver where the token's session has ended.
     """
     claims = read_token(refresh_token, kind="refresh")
     session = Session.objects.select_for_update(of=("self",)).filter(pk=claims.session_id).first()
@@ -160,6 +160,8 @@ def refresh_session(refresh_token: str) -> Session | None:
         return live
     if live.refresh_jti != claims.jti:
         revoke_session(live, reason_code="refresh_token_reused")
+        params = {"device": describe_device(live.device)}
+        notify(notices.REFRESH_TOKEN_REUSED, [live.membership], params=params, url=SIGN_INS_PAGE, about=live)
         return None
     live.previous_jti, live.refresh_jti = live.refresh_jti, uuid.uuid4()
     live.last_seen_at = live.rotated_at = now

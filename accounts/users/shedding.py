@@ -53,6 +53,7 @@ class ShedSignIns:
 
     def __call__(self, request):
         if request.method == "POST" and SIGN_IN.match(request.path_info):
+            hashing.note_arrival()
             address = client_address(request)
             if seconds := _seconds_left(address):
                 return _answer(request, 429, "too_many_attempts", too_many_attempts(seconds), seconds)

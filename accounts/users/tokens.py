@@ -91,8 +91,8 @@ def read_token(text: str, *, kind: str) -> Claims:
 
 def _is_our_form(text: str) -> bool:
     """Three parts of canonical base64url, and the header that we write ourselves."""
-    parts = _THREE_PARTS.fullmatch(text)
-    return bool(parts) and parts[1] == _our_header() and all(_is_canonical(part) for part in parts.groups())
+    found = _THREE_PARTS.fullmatch(text)
+    return found is not None and found[1] == _our_header() and all(_is_canonical(part) for part in found.groups())
 
 
 def _is_canonical(part: str) -> bool:

@@ -91,6 +91,7 @@ class PatientAdmin(HouseModelAdmin):
 class CustomFieldAdmin(EditableModelAdmin):
     list_display = ["label", "key", "type", "is_filterable", "is_active", "position"]
     fields = ["key", "label", "type", "choices", "is_filterable", "position"]
+    ordering = ["key"]
 
     def get_fields(self, request, obj=None):
         return [*self.fields, "is_active"] if obj else self.fields

@@ -143,4 +143,4 @@ def _tell(access: EmergencyAccess) -> None:
     notify(kind, reviewers, params=params, url=f"{REVIEWS}{access.pk}/", event=event)
     told = {member.pk for member in (*reviewers, access.member)}
     listed = [allowed.member for allowed in list_allowed(access.patient) if allowed.member_id not in told]
-    notify(kind, listed, params=params, url=f"/patients/{access.patient_id}/", event=event)
+    notify(notices.BREAK_GLASS_TO_LIST, listed, params=params, url=f"/patients/{access.patient_id}/", event=event)

@@ -10,7 +10,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from tenancy.doors.date_parts import DatePartsField
-from tenancy.doors.text import forbidden_character
+from tenancy.doors.plain_text import PlainText
 
 from .models import Consent, CustomField, DocumentType, EmergencyAccess, Gender, Insurer, Patient, PatientIdentifier
 
@@ -24,18 +24,6 @@ GROUPS = [
     (_("If the patient has died"), ["is_deceased", "died_on"]),
 ]
 """The form from top to bottom: legend, fields."""
-
-
-class PlainText:
-    """Refuses characters that no text may hold (tenancy.doors.text), beside the field they are in."""
-
-    def clean(self):
-        data = super().clean() or self.cleaned_data
-        for name, value in list(data.items()):
-            if isinstance(value, str) and (character := forbidden_character(value)):
-                sentence = _("The text contains the character %(character)s, which can not be kept.")
-                self.add_error(name, forms.ValidationError(sentence, params={"character": character}))
-        return data
 
 
 class PatientForm(PlainText, forms.ModelForm):

@@ -15,6 +15,21 @@ BREAK_GLASS = register(
         mutable=False,
     )
 )
+BREAK_GLASS_TO_LIST = register(
+    Kind(
+        "break_glass_to_list",
+        "care",
+        title=_("A restricted chart was opened in an emergency"),
+        body=_(
+            "%(by)s opened a restricted chart by break-glass. You are told because you are on its list. "
+            "Others review it; you need not do anything."
+        ),
+        priority="high",
+        mail="now",
+        mutable=False,
+    )
+)
+"""For those on the chart's list, who are no reviewers."""
 BREAK_GLASS_OFTEN = register(
     Kind(
         "break_glass_often",

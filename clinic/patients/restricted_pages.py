@@ -198,6 +198,7 @@ def emergency_access(request, access_id):
         "facts": presenting.emergency_facts(access, by=request.member),
         "seen": [presenting.seen_entry(read) for read in selectors.list_seen(access)],
         "form": form if may_judge and access.is_over and not access.reviewed_at else None,
+        "judged_from": access.until if may_judge and not access.is_over else None,
         "links": [reviews] if selectors.may_review(request.member) else [],
     }
     return render(request, "patients/emergency.html", context, status=422 if request.method == "POST" else 200)

@@ -1,5 +1,6 @@
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.functions import Collate
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -36,6 +37,11 @@ class Organization(TenantModel):
                 name="practitioners_organization_ident_uniq",
                 condition=models.Q(identifier__gt=""),
             )
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "name", "id"], name="practitioners_org_order_idx"),
+            models.Index("tenant", Collate("name", "C"), name="practitioners_org_name_idx"),
+            models.Index(fields=["tenant", "identifier"], name="practitioners_org_ident_idx"),
         ]
 
     def __str__(self):
@@ -107,7 +113,11 @@ class Practitioner(TenantModel):
                 fields=["tenant", "member"],
                 name="practitioners_member_idx",
                 condition=models.Q(member__isnull=False),
-            )
+            ),
+            models.Index(fields=["tenant", "first_last_name", "first_name", "id"], name="practitioners_order_idx"),
+            models.Index("tenant", Collate("first_last_name", "C"), name="practitioners_family_idx"),
+            models.Index("tenant", Collate("first_name", "C"), name="practitioners_given_idx"),
+            models.Index(fields=["tenant", "identifier"], name="practitioners_ident_idx"),
         ]
 
     def __str__(self):

@@ -7,11 +7,15 @@ Everything is the same each time. A clinic is finished when its trail says
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
+from django.utils import timezone
 
+from accounts.team.services import clinic as clinic_settings
+from accounts.team.services import groups, rights, roles
 from accounts.users import services as users
 from accounts.users.models import Membership, User, identity_key
 from clinic import fhir
@@ -104,6 +108,18 @@ ARCHIVED = (9, "Registered twice by mistake; see the other chart")
 RESTRICTED = (10, "Works in this clinic and asked for it")
 BREAK_GLASS = ("covering", "Called from the ward at night: which medicines does she take?")
 OPENED_BY_DOCTOR, OPENED_BY_NURSE = range(1, 7), range(4, 9)
+SIGN_IN = {"idle_minutes": 30, "session_hours": 12, "allows_registration": True}
+# Name, type, what for, the roles whose people are in it.
+GROUPS = (
+    ("Hygiene team", "Department", "Hands, rooms, instruments", ("nurse", "doctor", "quality_manager")),
+    ("Front desk", "Job function", "Everybody who meets patients first", ("staff", "nurse")),
+    ("Quality circle", "Custom", "Meets on the first Tuesday", ("quality_manager", "auditor", "doctor")),
+)
+WARD_CLERK = {
+    "name": "Ward clerk",
+    "description": "Reception of the ward: also sees earlier versions of a chart",
+    "permissions": ["patients.view", "patients.edit", "patients.history", "practitioners.view", "documents.read"],
+}
 
 
 def seed(clinic: DemoClinic) -> bool:
@@ -192,6 +208,23 @@ def _live_in(staff: dict[str, Membership]) -> None:
         for number in numbers:
             audit.record_read(known[number], by=member)
     _restrict(staff)
+    _organise(staff)
+
+
+def _organise(staff: dict[str, Membership]) -> None:
+    """Groups, a role of the clinic's own, one permission for a time, and how people sign in."""
+    admin = staff["admin"]
+    clinic_settings.update_sign_in_settings(admin.tenant, by=admin, changes=SIGN_IN)
+    for name, kind, description, whose in GROUPS:
+        group = groups.create_group(name=name, kind=kind, description=description, by=admin)
+        for role in whose:
+            groups.add_group_member(group, staff[role], by=admin)
+    clerk = roles.create_role(by=admin, **WARD_CLERK)
+    rights.assign_roles(staff["staff"], ["staff", clerk.code], by=admin, reason="Covers the ward's desk")
+    until = timezone.now() + timedelta(days=90)
+    rights.grant_permission(
+        staff["nurse"], "metrics.view", by=admin, reason="Prepares the infection report", valid_until=until
+    )
 
 
 def _restrict(staff: dict[str, Membership]) -> None:

@@ -16,12 +16,16 @@ def today(request):
     """Who is here, who is late, what is mine; then the charts I opened last."""
     member = request.member
     may_see_patients = member.may(Permission.PATIENT_VIEW)
+    may_review = patients.may_review(member)
     context = {
         "recent": patients.list_recent_patients(by=member) if may_see_patients else [],
         "own_chart": None if may_see_patients else patients.list_patients(by=member).first(),
         "patient_count": patients.count_patients(by=member) if may_see_patients else None,
         "today": timezone.localdate(timezone=request.tenant.zone),
         "may_see_patients": may_see_patients,
+        "may_review": may_review,
+        "open_reviews": patients.count_open_reviews(member) if may_review else 0,
+        "is_patient": member.may(Permission.PATIENT_VIEW_OWN) and not member.is_staff,
         "may_create": member.may(Permission.PATIENT_CREATE),
     }
     if member.may(Permission.APPOINTMENT_VIEW):

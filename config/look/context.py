@@ -181,7 +181,12 @@ class Frame:
     @property
     def may_visit(self):
         """A platform administrator may enter any clinic, with a reason."""
-        return bool(self.member and self.member.user.is_platform_admin and self.switch_clinic_url)
+        return bool(
+            self.member
+            and getattr(self.member, "user", None)
+            and self.member.user.is_platform_admin
+            and self.switch_clinic_url
+        )
 
     @property
     def sign_in_url(self):
@@ -225,8 +230,10 @@ class Frame:
     @cached_property
     def bell(self):
         """Where the inbox is and how many are unread: one look at one index, asked only by pages that draw it."""
-        if not self.member or not _address("notifications:inbox"):
+        if not self.member or get_current_tenant_id() is None or not _address("notifications:inbox"):
             return None
+        if getattr(self.request, "must_enrol", False):
+            return None  # nothing but enrolling is open
         return {
             "url": _address("notifications:inbox"),
             "count_url": _address("notifications:count"),

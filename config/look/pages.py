@@ -16,7 +16,11 @@ from . import samples
 SAMPLE_PAGES = ["list", "chart", "form", "history", "empty"]
 
 # Pieces of the frame itself; every page shows them.
-FRAME_PARTS = {"form", "help", "language_switch", "member_menu", "messages"}
+# What only the frame or a form uses, and what has to be met to be seen.
+FRAME_PARTS = {
+    *{"form", "help", "language_switch", "member_menu", "messages", "session_watch", "visit_line"},
+    *{"draft_line", "draft_notice"},
+}
 
 
 @public("The gallery shows invented people only, and only in debug, in a demonstration, or to administrators.")

@@ -6,29 +6,47 @@ somewhere else.
 """
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
+from django.core import mail
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation import trans_real
+from django_otp_webauthn.models import WebAuthnCredential
 
-from accounts.users.tests.factories import PASSWORD
+from accounts.joining import links
+from accounts.joining.models import Invitation
+from accounts.joining.notices import ADDRESS_CHANGED, ALREADY_REGISTERED, FIRST_PASSWORD
+from accounts.notifications import kinds, sending
+from accounts.notifications.models import Delivery
+from accounts.notifications.services import notify, send_mail
+from accounts.second_factor.models import Authenticator
+from accounts.second_factor.tests.phones import code, enrolled, phone_of, wrong_code
+from accounts.users.models import Grant, Membership, Role, User
+from accounts.users.tests.factories import PASSWORD, MembershipFactory, UserFactory
 from clinic.patients import custom_fields, presenting, services
-from clinic.patients.models import CustomField, DocumentType, Insurer, Patient
+from clinic.patients.models import CustomField, DocumentType, EmergencyAccess, Insurer, Patient
 from clinic.patients.tests.factories import PatientFactory
 from config.look import wording
 from config.look.tests.test_templates import WordReader
 from scripts import messages
 from tenancy.audit import services as audit
+from tenancy.tenants.context import finish_pending
+from tenancy.tenants.tests.contexts import outside_tenant
 
 SPANISH = {"HTTP_ACCEPT_LANGUAGE": "es-CO,es;q=0.9,en;q=0.1"}
 # Names and words that people have typed, and codes; they read the same in every language.
 TYPED = ["Aurelia", "Quiñones", "Ada Admin", "Riverside Clinic", "Wayuunaiki", "Penicilina", "Caídas", "Casa",
-         "Tuluá", "Estrato", "alto", "Traslado", "aq@example.org", "CC", "EPS-778", "Sura-X", "CO", "Dra", "Cra",
-         "English", "Español", "Carewright", "Asma", "API", "UTC"]  # fmt: skip
+         "Tuluá", "Estrato", "alto", "Traslado", "CC", "EPS-778", "Sura-X", "CO", "Dra", "Cra", "English", "Español",
+         "Carewright", "Asma", "API", "UTC", "Nora Nurse", "Dario Doctor", "Harbor Clinic", "Comité", "Turno", "Jaime",
+         "Llavero", "pytest", "550 5.1.1", "admin"]  # fmt: skip
+ADDRESS = re.compile(r"[^\s⟦]+@\S+\.(?:example|org)|https?://[^\s⟧]+")
+ENROL, SECURITY, CHALLENGE = "/account/security/enrol/", "/account/security/", "/sign-in/second-factor/"
+BAD_WORDS = {"password": "x", "repeated": "y", "current": "z", "name": "Jaime", "email": "x"}
 
 
 @pytest.fixture
@@ -59,8 +77,27 @@ def patient(member):
     return patient
 
 
-def open_pages(browser, anonymous, patient):
-    """Name and text of every page, as a browser gets them."""
+@pytest.fixture
+def scene(clinic, member, nurse, doctor, patient, client, page_client):
+    """Who and what the pages are about. Everybody reads Spanish, also who is not signed in."""
+    clinic.language, clinic.allows_registration = "es", True
+    clinic.save()
+    User.objects.filter(pk__in=[nurse.user_id, doctor.user_id]).update(language="es")
+    client.defaults.update(SPANISH)
+    return SimpleNamespace(
+        clinic=clinic, member=member, nurse=nurse, doctor=doctor, patient=patient, anonymous=client, sign_in=page_client
+    )
+
+
+def read(pages):
+    """Names and texts of answers. What leads elsewhere is not the page that was meant."""
+    assert {name: page.status_code for name, page in pages.items() if page.status_code in {301, 302, 500}} == {}
+    return {name: page.content.decode() for name, page in pages.items()}
+
+
+def open_chart_pages(scene):
+    """Name and text of every page about patients, as a browser gets them; sign-in and errors."""
+    browser, anonymous, patient = scene.sign_in(scene.member), scene.anonymous, scene.patient
     at = {
         name: reverse(f"patients:{name}", args=[patient.pk])
         for name in ("chart", "edit", "history", "looks", "archive")
@@ -69,8 +106,8 @@ def open_pages(browser, anonymous, patient):
               "birth_date_year": "1978", "gender": "2", "allergy_status": "not_asked", "numbers-TOTAL_FORMS": "0",
               "numbers-INITIAL_FORMS": "0"}  # fmt: skip
     pages = {
-        "sign-in": anonymous.get("/sign-in/", **SPANISH),
-        "sign-in, refused": anonymous.post("/sign-in/", {"username": "x", "password": PASSWORD}, **SPANISH),
+        "sign-in": anonymous.get("/sign-in/"),
+        "sign-in, refused": anonymous.post("/sign-in/", {"username": "x", "password": PASSWORD}),
         "list": browser.get("/patients/"),
         "list, two pages": browser.get("/patients/?page=1&limit=1"),
         "list, nobody": browser.get("/patients/?q=zzzz"),
@@ -87,14 +124,297 @@ def open_pages(browser, anonymous, patient):
         "history": browser.get(at["history"]),
         "history, a version": browser.get(at["history"] + "?version=1"),
     }
-    assert {page.status_code for page in pages.values()} <= {200, 404, 422}
+    pages = read(pages)
     for name in ("400", "403", "409", "429", "500"):
         with translation.override("es"):
             pages[name] = render_to_string(f"errors/{name}.html", {"code": "", "trace_id": "1"})
     with translation.override("es"):
         pages["403, old form"] = render_to_string("errors/403.html", {"code": "csrf_failed"})
         pages["503"] = render_to_string("errors/500.html", {"status": 503})
-    return {name: page if isinstance(page, str) else page.content.decode() for name, page in pages.items()}
+    return pages
+
+
+def open_account_pages(scene):
+    """What somebody reads about themselves: profile, second factor, sign-ins, password, address, notifications."""
+    type(scene.clinic).objects.filter(pk=scene.clinic.pk).update(
+        two_factor_required=True, two_factor_since=timezone.now()
+    )
+    browser = scene.sign_in(scene.member, SERVER_NAME="localhost")  # where passkeys are possible
+    scene.sign_in(scene.member)
+    grant_everything(scene)
+    pages = {
+        "reminder": browser.get("/"),
+        "profile": browser.get("/account/"),
+        "profile, refused": browser.post("/account/", {"name": ""}),
+        "security, nothing yet": browser.get(SECURITY),
+        "enrol": browser.get(ENROL),
+        "enrol, refused": browser.post(ENROL, {"code": ""}),
+        "enrol, wrong": browser.post(ENROL, {"code": wrong_code(telephone(scene.member))}),
+        "passkey, refused": browser.post(f"{SECURITY}passkeys/add/", {"passkey-name": "", "passkey-answer": ""}),
+        "codes": browser.post(ENROL, {"code": code(telephone(scene.member))}),
+        "codes, not kept": browser.post(f"{SECURITY}recovery-codes/kept/", {}, follow=True),
+        "security": browser.get(SECURITY),
+        "codes, kept": browser.post(f"{SECURITY}recovery-codes/kept/", {"kept": "on"}, follow=True),
+    }
+    passkey = WebAuthnCredential.objects.create(
+        user=scene.member.user, name="Llavero", credential_id=b"x", public_key=b"\xa0", confirmed=True
+    )
+    pages |= {
+        "security, a passkey": browser.get(SECURITY),
+        "remove a passkey": browser.get(f"{SECURITY}passkeys/{passkey.pk}/remove/"),
+        "remove a passkey, refused": browser.post(f"{SECURITY}passkeys/{passkey.pk}/remove/", {"password": "x"}),
+        "switch off": browser.get(f"{SECURITY}switch-off/"),
+        "new codes": browser.get(f"{SECURITY}recovery-codes/"),
+        "new codes, made": browser.post(f"{SECURITY}recovery-codes/", {"password": PASSWORD}),
+        "sign-ins": browser.get("/account/sign-ins/"),
+        "sign-ins, ended": browser.post("/account/sign-ins/end-others/", follow=True),
+        "password": browser.get("/account/password/"),
+        "password, refused": browser.post("/account/password/", BAD_WORDS),
+        "password, known": browser.post("/account/password/", dict.fromkeys(["current", "password", "repeated"], "kk")),
+        "e-mail": browser.get("/account/e-mail/"),
+        "e-mail, refused": browser.post("/account/e-mail/", {"email": "x", "password": ""}),
+        "e-mail, wrong": browser.post("/account/e-mail/", {"email": "jaime@example.org", "password": "x"}),
+        "e-mail, waiting": browser.post(
+            "/account/e-mail/", {"email": "jaime@example.org", "password": PASSWORD}, follow=True
+        ),
+        "e-mail, stays": browser.post("/account/e-mail/", {"act": "forget"}, follow=True),
+        "preferences": browser.get("/account/notifications/"),
+        "preferences, saved": browser.post(
+            "/account/notifications/", dict.fromkeys(kinds.CATEGORIES, "now"), follow=True
+        ),
+        "switched off": browser.post(f"{SECURITY}switch-off/", {"password": PASSWORD}, follow=True),
+        "clinics": browser.get("/clinics/enter/"),
+        "settings": browser.get("/people/settings/"),
+        "settings, refused": browser.post("/people/settings/", {"idle_minutes": "99", "session_hours": "x"}),
+    }
+    return read(pages | open_late_pages(scene))
+
+
+def telephone(member):
+    return phone_of(Authenticator.objects.get(user=member.user))
+
+
+def open_late_pages(scene):
+    """What is left to somebody whose days to set up a second factor are over."""
+    long_ago = timezone.now() - timedelta(days=30)
+    type(scene.clinic).objects.filter(pk=scene.clinic.pk).update(two_factor_required=True, two_factor_since=long_ago)
+    Membership.objects.filter(pk=scene.nurse.pk).update(created_at=long_ago)
+    return {"enrol, late": scene.sign_in(scene.nurse).get("/", follow=True)}
+
+
+def open_inbox_pages(scene):
+    """Every kind of notification of every room, read and unread, in the inbox; mail that failed."""
+    browser = scene.sign_in(scene.member)
+    pages = {"inbox, nothing": browser.get("/notifications/")}
+    for kind in kinds.all_kinds():
+        notify(kind, [scene.member], params=dict.fromkeys(places_of(kind), "Casa"))
+    for _ in range(2):
+        send_mail(ALREADY_REGISTERED, to="jaime@example.org", about_id=str(scene.nurse.user_id))
+    Delivery.objects.update(state="failed", last_error="550 5.1.1")
+    pages |= {
+        "inbox": browser.get("/notifications/?limit=100"),
+        "inbox, nothing read": browser.get("/notifications/?show=read"),
+        "inbox, read": browser.post("/notifications/read/", follow=True),
+        "inbox, nothing unread": browser.get("/notifications/?show=unread"),
+        "undelivered": browser.get("/notifications/undelivered/?limit=100"),
+    }
+    return read(pages)
+
+
+def places_of(kind):
+    return re.findall(r"%\((\w+)\)s", f"{kind.title} {kind.body}")
+
+
+def grant_everything(scene):
+    """A group, a role of the clinic's own, permissions given and kept, for a nurse with a history."""
+    browser, nurse = scene.sign_in(scene.member), scene.nurse
+    permission = {"permission": "metrics.view", "reason": "Traslado"}
+    later = {"valid_until_day": "3", "valid_until_month": "4", "valid_until_year": "2099"}
+    for address, sent in [
+        ("/people/groups/new/", {"name": "Comité", "kind": "Casa", "permissions": ["metrics.view"]}),
+        (f"/people/groups/1/add/{nurse.pk}/", {}),
+        (f"/people/{nurse.pk}/permissions/new/", permission | {"effect": "grant"}),
+        (f"/people/{nurse.pk}/permissions/new/", permission | later | {"effect": "deny"}),
+        (f"/people/{nurse.pk}/roles/", {"roles": ["nurse", "doctor"], "reason": "Traslado"}),
+        (f"/people/{nurse.pk}/edit/", {"department": "Casa", "specialization": "Asma", "specialties": "Casa"}),
+        (f"/people/roles/{Role.objects.get(code='nurse').number}/copy/", {"name": "Turno"}),
+    ]:
+        assert browser.post(address, sent).status_code == 302, address
+    grant = Grant.objects.filter(membership=nurse).first()
+    assert browser.post(f"/people/{nurse.pk}/permissions/{grant.pk}/end/").status_code == 302
+    finish_pending()
+
+
+def open_staff_pages(scene):
+    """People, roles, groups, invitations."""
+    browser, nurse, doctor = scene.sign_in(scene.member), scene.nurse, scene.doctor
+    groups_before = browser.get("/people/groups/")
+    grant_everything(scene)
+    enrolled(nurse.user)
+    scene.sign_in(nurse, "totp")
+    own, built_in = Role.objects.get(name="Turno").number, Role.objects.get(code="nurse").number
+    person = f"/people/{nurse.pk}/"
+    pages = {
+        "people": browser.get("/people/"),
+        "people, nobody": browser.get("/people/?q=zzzz&state=all"),
+        "person": browser.get(person),
+        "person, oneself": browser.get(f"/people/{scene.member.pk}/"),
+        "person, edit": browser.get(f"{person}edit/"),
+        "person, edit refused": browser.post(f"{person}edit/", {"specialties": "Casa" * 31}),
+        "person, roles": browser.get(f"{person}roles/"),
+        "person, roles refused": browser.post(f"{person}roles/", {}),
+        "person, roles in conflict": browser.post(f"{person}roles/", {"roles": ["admin", "quality_manager"]}),
+        "permission": browser.get(f"{person}permissions/new/"),
+        "permission, refused": browser.post(f"{person}permissions/new/", {"permission": "x", "effect": "x"}),
+        "second factor, reset": browser.get(f"{person}second-factor/reset/"),
+        "second factor, reset refused": browser.post(f"{person}second-factor/reset/", {"reason": " "}),
+        "second factor, is reset": browser.post(f"{person}second-factor/reset/", {"reason": "Traslado"}, follow=True),
+        "deactivate, refused": browser.post(f"/people/{doctor.pk}/deactivate/", {"reason": ""}, follow=True),
+        "deactivated": browser.post(f"/people/{doctor.pk}/deactivate/", {"reason": "Traslado"}, follow=True),
+        "people, inactive": browser.get("/people/?state=inactive"),
+        "let in again": browser.post(f"/people/{doctor.pk}/reactivate/", {"reason": "Traslado"}, follow=True),
+        "roles": browser.get("/people/roles/"),
+        "role": browser.get(f"/people/roles/{own}/"),
+        "role, built in": browser.get(f"/people/roles/{built_in}/"),
+        "role, built in stays": browser.get(f"/people/roles/{built_in}/edit/", follow=True),
+        "role, new": browser.get("/people/roles/new/"),
+        "role, refused": browser.post("/people/roles/new/", {"name": "Turno", "permissions": ["metrics.view"]}),
+        "role, edit": browser.get(f"/people/roles/{own}/edit/"),
+        "role, deleted": browser.post(f"/people/roles/{own}/delete/", follow=True),
+        "groups, none": groups_before,
+        "groups": browser.get("/people/groups/"),
+        "group": browser.get("/people/groups/1/?q=Ada"),
+        "group, new": browser.get("/people/groups/new/"),
+        "group, refused": browser.post("/people/groups/new/", {"name": "Comité"}),
+        "group, edit": browser.get("/people/groups/1/edit/"),
+        "group, over": browser.post("/people/groups/1/end/", {"reason": "Traslado"}, follow=True),
+        "groups, over": browser.get("/people/groups/?ended=true"),
+    }
+    return read(pages | open_invitation_pages(browser))
+
+
+def open_invitation_pages(browser):
+    invited = {"name": "Jaime", "email": "jaime@example.org", "roles": ["nurse"]}
+    pages = {
+        "invite, nobody yet": browser.get("/people/invite/"),
+        "invite, refused": browser.post("/people/invite/", {"email": "x"}),
+        "invited": browser.post("/people/invite/", invited, follow=True),
+        "invited, twice": browser.post("/people/invite/", invited),
+    }
+    invitation = Invitation.objects.get()
+    pages["invited again"] = browser.post(f"/people/invite/{invitation.pk}/resend/", follow=True)
+    Invitation.objects.update(expires_at=timezone.now() - timedelta(days=1))
+    pages["invite, too old"] = browser.get("/people/invite/")
+    pages["withdrawn"] = browser.post(f"/people/invite/{invitation.pk}/withdraw/", follow=True)
+    return pages
+
+
+def open_outside_pages(scene):
+    """What is read by people who are not signed in: second factor, reset, invitation, registration."""
+    phone, anonymous = enrolled(scene.nurse.user), scene.anonymous
+    password = {"username": scene.nurse.user.email, "password": PASSWORD}
+    assert anonymous.post("/sign-in/", password)["Location"] == CHALLENGE
+    pages = {
+        "locked": anonymous.get("/sign-in/?locked=1"),
+        "challenge": anonymous.get(CHALLENGE),
+        "challenge, refused": anonymous.post(CHALLENGE, {"code": ""}),
+        **{f"challenge, wrong {time}": anonymous.post(CHALLENGE, {"code": wrong_code(phone)}) for time in range(5)},
+        "challenge, too late": anonymous.get(CHALLENGE, follow=True),
+        "reset": anonymous.get("/password-reset/"),
+        "reset, refused": anonymous.post("/password-reset/", {"email": "x"}),
+        "reset, sent": anonymous.post("/password-reset/", {"email": "jaime@example.org"}, follow=True),
+        "set a password": anonymous.get(link_to_password(scene.doctor.user), follow=True),
+        "set a password, refused": anonymous.post(f"{link_to_password(scene.doctor.user, 'set')}", BAD_WORDS),
+        "no link": anonymous.get("/join/x/"),
+        "register": anonymous.get("/join/"),
+        "register, refused": anonymous.post("/join/", BAD_WORDS),
+        "registered": anonymous.post(
+            "/join/",
+            {"name": "Jaime", "email": "new@example.org", "clinic": scene.clinic.slug}
+            | dict.fromkeys(["password", "repeated"], "three loud blue teapots"),
+            follow=True,
+        ),
+    }
+    joining = User.objects.get(email="new@example.org")
+    token = links.sign_address(joining, email=joining.email, tenant_id=scene.clinic.pk)
+    pages |= {
+        "confirm": anonymous.get(f"/confirm-email/{token}/"),
+        "confirm, refused": anonymous.post(f"/confirm-email/{token}/", {"password": "x"}),
+        "confirmed": anonymous.post(f"/confirm-email/{token}/", {"password": "three loud blue teapots"}, follow=True),
+        "confirm, used": anonymous.get(f"/confirm-email/{token}/"),
+    }
+    browser = scene.sign_in(scene.member)
+    for email in ("jaime@example.org", UserFactory().email):
+        browser.post("/people/invite/", {"name": "Jaime", "email": email, "roles": ["nurse"]})
+    new, known = (f"/join/{links.sign_invitation(one)}/" for one in Invitation.objects.order_by("created_at"))
+    pages |= {
+        "accept": anonymous.get(new),
+        "accept, refused": anonymous.post(new, BAD_WORDS),
+        "accept, known": anonymous.get(known),
+        "accept, known refused": anonymous.post(known, {"password": "x"}),
+    }
+    type(scene.clinic).objects.update(allows_registration=False)
+    pages["no registration"] = anonymous.get("/join/")
+    return read(pages)
+
+
+def link_to_password(user, token=""):
+    user.refresh_from_db()
+    uid, own = links.sign_password(user)
+    return f"/password-reset/{uid}/{token or own}/"
+
+
+def open_restricted_pages(scene):
+    """A restricted chart, seen from its list and from outside, opened in an emergency, and reviewed."""
+    patient, emergency = scene.patient, {"reason_code": "emergency", "reason": "Traslado Traslado"}
+    at = f"/patients/{patient.pk}/"
+    doctor, nurse = scene.sign_in(scene.doctor), scene.sign_in(scene.nurse)
+    own = MembershipFactory(role="patient", user__name="Aurelia", user__language="es")
+    User.objects.filter(pk=own.user_id).update(email=patient.email, email_confirmed_at=timezone.now())
+    pages = {
+        "chart, an account": doctor.get(at),
+        "restrict, no reason": doctor.post(f"{at}restrict/", {"reason": ""}, follow=True),
+        "restricted": doctor.post(f"{at}restrict/", {"reason": "Traslado"}, follow=True),
+        "list, masked": nurse.get("/patients/"),
+        "chart, its account": doctor.post(f"{at}link-account/", follow=True),
+        "allowed": doctor.get(f"{at}allowed/"),
+        "break glass": nurse.get(f"{at}break-glass/"),
+        "break glass, refused": nurse.post(f"{at}break-glass/", {"reason_code": "x", "reason": "Casa"}),
+        "break glass, not for them": reception(scene).get(f"{at}break-glass/"),
+        "emergency": nurse.post(f"{at}break-glass/", emergency, follow=True),
+    }
+    reviewer = scene.sign_in(MembershipFactory(role="quality_manager", user__name="Jaime", user__language="es"))
+    access = EmergencyAccess.objects.get()
+    reviews = "/patients/emergency-access/"
+    pages |= {
+        "review, still open": reviewer.get(f"{reviews}{access.pk}/"),
+        "emergency, over": nurse.post(f"{at}end-emergency/", follow=True),
+        "today, somebody waits for a review": reviewer.get("/"),
+        "reviews": reviewer.get(reviews),
+        "review": reviewer.get(f"{reviews}{access.pk}/"),
+        "review, refused": reviewer.post(f"{reviews}{access.pk}/", {"verdict": "not_justified"}),
+        "reviewed": reviewer.post(f"{reviews}{access.pk}/", {"verdict": "not_justified", "note": "Casa"}, follow=True),
+        "today, nobody waits": reviewer.get("/"),
+        "today, a patient": scene.sign_in(own).get("/"),
+        "review, read": nurse.get(f"{reviews}{access.pk}/"),
+        "looks": doctor.get(f"{at}looks/"),
+        "lifted": doctor.post(f"{at}lift-restriction/", {"reason": "Traslado"}, follow=True),
+    }
+    return read(pages)
+
+
+def reception(scene):
+    return scene.sign_in(MembershipFactory(role="staff", user__name="Jaime", user__language="es"))
+
+
+AREAS = {
+    "charts": open_chart_pages,
+    "restricted charts": open_restricted_pages,
+    "one's own account": open_account_pages,
+    "inbox": open_inbox_pages,
+    "staff": open_staff_pages,
+    "outside": open_outside_pages,
+}
 
 
 def open_administration(browser, patient):
@@ -108,11 +428,20 @@ def open_administration(browser, patient):
         "administration, a field": browser.get("/admin/patients/customfield/add/"),
     }
     assert {page.status_code for page in pages.values()} == {200}
-    return {name: page.content.decode() for name, page in pages.items()}
+    # Django draws the magnifying glass of a search with this word, whatever the language.
+    return {name: page.content.decode().replace('alt="Search"', "") for name, page in pages.items()}
+
+
+# The words that static/js shows or announces.
+SAID_BY_SCRIPT = {"data-done", "data-failed", "data-locked-title", "data-saving", "data-seconds", "data-unreachable"}
 
 
 class TextReader(WordReader):
-    """All pieces of text, also those without a letter."""
+    """All pieces of text, also those without a letter, and those a script says later."""
+
+    def handle_starttag(self, tag, attrs):
+        super().handle_starttag(tag, attrs)
+        self._note(*(value or "" for name, value in attrs if name in SAID_BY_SCRIPT))
 
     def _note(self, *texts):
         self.words += [text for text in texts if text.strip()]
@@ -148,12 +477,23 @@ def list_english(page):
     return [words for words in words_of(page) if pattern.fullmatch(words)]
 
 
-def test_pages_in_spanish_say_nothing_in_english(settings, member, patient, client, page_client):
-    settings.DEMO = True  # the administration lets nobody else in without a second factor
-    browser = page_client(member)
-    pages = open_administration(browser, patient) | open_pages(browser, client, patient)
+def list_pages_with_english(pages):
+    return {name: found for name, page in pages.items() if (found := list_english(page))}
 
-    assert {name: found for name, page in pages.items() if (found := list_english(page))} == {}
+
+@pytest.mark.parametrize("area", AREAS)
+def test_pages_in_spanish_say_nothing_in_english(scene, area):
+    pages = AREAS[area](scene)
+
+    assert list_pages_with_english(pages) == {}
+    assert {name for name, page in pages.items() if '<html lang="es"' not in page} == set()
+
+
+def test_administration_in_spanish_says_nothing_in_english(settings, member, patient, page_client):
+    settings.DEMO = True  # it lets nobody else in without a second factor
+    pages = open_administration(page_client(member), patient)
+
+    assert list_pages_with_english(pages) == {}
     assert {name for name, page in pages.items() if '<html lang="es"' not in page} == set()
 
 
@@ -162,8 +502,8 @@ def test_list_english_finds_a_whole_text_and_one_with_a_name_in_it():
     assert list_english('<p aria-label="Patient Ana">Ana</p>') == ["Patient Ana"]
 
 
-def test_dates_names_and_refusals_are_spanish(member, patient, client, page_client):
-    pages = {name: " ".join(words_of(page)) for name, page in open_pages(page_client(member), client, patient).items()}
+def test_dates_names_and_refusals_are_spanish(scene):
+    pages = {name: " ".join(words_of(page)) for name, page in open_chart_pages(scene).items()}
 
     assert "15 mar 1978" in pages["chart"]
     assert "antes 14 mar 1978 → ahora 15 mar 1978" in pages["history"]
@@ -191,6 +531,59 @@ def test_times_in_words_are_those_of_the_clinic(member, patient, page_client):
     assert timezone.get_current_timezone_name() == settings.TIME_ZONE
 
 
+# --- Mails -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mails(scene):
+    """What leaves for people who read Spanish: to strangers, and one mail of every kind of notification."""
+    browser, anonymous, user = scene.sign_in(scene.member), scene.anonymous, scene.nurse.user
+    new = {"name": "Jaime", "clinic": scene.clinic.slug} | dict.fromkeys(["password", "repeated"], "three blue teapots")
+    browser.post("/people/invite/", {"name": "Jaime", "email": "jaime@example.org", "roles": ["nurse", "doctor"]})
+    browser.post("/account/e-mail/", {"email": "ada@example.org", "password": PASSWORD})
+    anonymous.post("/password-reset/", {"email": user.email})
+    for email in ("new@example.org", user.email, UserFactory(name="Jaime").email):
+        anonymous.post("/join/", new | {"email": email})
+    for kind in (ADDRESS_CHANGED, FIRST_PASSWORD):
+        send_mail(
+            kind,
+            to=user.email,
+            language="es",
+            about_id=str(user.pk),
+            params={"version": User.objects.get(pk=user.pk).link_version},
+        )
+    for kind in kinds.all_kinds():
+        notify(kind, [scene.doctor], params=dict.fromkeys(places_of(kind), "Casa"))
+    Delivery.objects.update(next_try_at=timezone.now())  # the daily summaries, too
+    mail.outbox = []
+    with outside_tenant():
+        sending.deliver_due(scene.clinic.pk)
+    assert not Delivery.objects.exclude(state="sent").exists()
+    return {message.subject: as_page(message) for message in mail.outbox}
+
+
+def as_page(message):
+    """A mail as a page of paragraphs; its addresses and links read the same in every language."""
+    return "".join(f"<p>{ADDRESS.sub('', line)}</p>" for line in [message.subject, *message.body.splitlines()])
+
+
+def test_mails_in_spanish_say_nothing_in_english(mails):
+    assert list_pages_with_english(mails) == {}
+    assert {kind.code for kind in kinds._mail_kinds.values()} == set(
+        Delivery.objects.filter(recipient=None).values_list("kind", flat=True)
+    )
+
+
+def test_invitation_reset_and_security_mail_are_spanish(mails):
+    texts = {subject: " ".join(words_of(page)) for subject, page in mails.items()}
+
+    assert "Hola, Jaime," in texts["Invitación a Riverside Clinic"]
+    assert "Su rol: Enfermero(a), Médico(a)." in texts["Invitación a Riverside Clinic"]
+    assert "Sirve una sola vez, durante 7 días." in texts["Invitación a Riverside Clinic"]
+    assert "Sirve una sola vez, durante 60 minutos." in texts["Elija una contraseña nueva"]
+    assert "Si no fue usted, elija una contraseña nueva de inmediato" in texts["Su contraseña cambió"]
+
+
 # --- Nothing past gettext --------------------------------------------------------------------------------------------
 
 
@@ -212,17 +605,22 @@ def brackets(monkeypatch):
 def list_outsiders(page, typed):
     """Words outside of brackets that nobody has typed."""
     known = re.compile("|".join(re.escape(word) for word in sorted(typed, key=len, reverse=True)), re.IGNORECASE)
-    rest, count = "\n".join(words_of(page)), 1
+    rest, count = ADDRESS.sub("", "\n".join(words_of(page))), 1
     while count:  # from the inside out; a text may go on behind an element that stands in its middle
         rest, count = re.subn(r"⟦[^⟦⟧]*⟧", "", rest)
     return [words for words in rest.splitlines() if re.search(r"[^\W\d_]", known.sub("", words))]
 
 
-def test_no_word_reaches_a_page_past_gettext(brackets, member, patient, client, page_client):
-    pages = open_pages(page_client(member), client, patient)
+@pytest.mark.parametrize("area", AREAS)
+def test_no_word_reaches_a_page_past_gettext(brackets, scene, area):
+    pages = AREAS[area](scene)
     typed = [*TYPED, *Patient.BloodType.values, *Insurer.objects.values_list("name", flat=True)]
 
     assert {name: found for name, page in pages.items() if (found := list_outsiders(page, typed))} == {}
+
+
+def test_no_word_reaches_a_mail_past_gettext(brackets, mails):
+    assert {name: found for name, page in mails.items() if (found := list_outsiders(page, TYPED))} == {}
 
 
 def test_list_outsiders_finds_words_outside_of_brackets():

@@ -191,5 +191,13 @@ for (const kind of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
   });
 }
 
+// --- Tabs ----------------------------------------------------------------------------------------------------------
+
+// On a telephone they are wider than the page: the one that is open comes into sight.
+for (const here of document.querySelectorAll(".tabs [aria-current]")) {
+  const tabs = here.closest(".tabs");
+  tabs.scrollLeft = here.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
+}
+
 showTheme(document.documentElement.dataset.theme || "auto");
 showErrors(document);

@@ -82,9 +82,12 @@ def _create(key: str, **fields: Any) -> Invitation:
 
 @transaction.atomic
 def resend_invitation(invitation: Invitation, *, by: Membership) -> Invitation:
-    """Send an invitation again, for another week. The link of the mail before works no more."""
+    """Send an invitation again, for another week, at most three times an hour. The link of the mail before works no
+    more."""
     invitation = _locked(invitation)
     check_roles(invitation.roles, by=by)
+    if not limits.MAILS_TO.hit(invitation.email_key).allowed:
+        raise RuleBroken(_("Several mails were sent to this address already. Please try again in an hour."))
     invitation.version += 1
     invitation.expires_at = timezone.now() + INVITATION_LIFETIME
     invitation.save(update_fields=["version", "expires_at"])

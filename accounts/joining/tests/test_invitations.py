@@ -14,6 +14,7 @@ from accounts.joining import links, selectors
 from accounts.joining.models import Invitation
 from accounts.joining.services import invitations
 from accounts.permissions import DEFAULT_ROLES
+from accounts.second_factor.tests.phones import code, enrolled, wrong_code
 from accounts.users.models import Membership, Role, Session, User
 from accounts.users.tests.factories import PASSWORD, MembershipFactory, UserFactory, open_clinic
 from accounts.users.tests.fixtures import PageClient, ProgramClient
@@ -45,6 +46,13 @@ def written():
 
 
 # --- Inviting --------------------------------------------------------------------------------------------------------
+
+
+def test_a_name_adds_no_line_to_the_mail(clinic, admin, mails):
+    invited(admin, name="Nina\r\n\r\nYour account is locked, open")
+
+    [mail] = mails(clinic)
+    assert mail.body.startswith("Hello Nina Your account is locked, open,\n\nAda Admin invites you")
 
 
 def test_invite_sends_a_link_that_carries_the_role(clinic, admin, mails, link_in):
@@ -158,16 +166,29 @@ def test_accept_by_a_known_person_takes_their_own_password_and_changes_none(clin
     assert Membership.objects.filter(user=known).exists()
 
 
-def test_accept_by_a_known_person_with_a_second_factor_still_asks_for_it(clinic, admin, other_clinic, client):
+def test_accept_by_a_known_person_with_a_second_factor_asks_for_it_first(clinic, admin, other_clinic, client):
     with outside_tenant(), tenant_context(other_clinic.id):
         known = MembershipFactory(role="nurse", user__email=EMAIL).user
-    User.objects.filter(pk=known.pk).update(has_second_factor=True)
+    phone = enrolled(known)
     invitation = invited(admin)
 
-    answer = client.post(path_of(invitation), {"password": PASSWORD})
+    shown = client.get(path_of(invitation))
+    without = client.post(path_of(invitation), {"password": PASSWORD})
+    wrong = client.post(path_of(invitation), {"password": PASSWORD, "code": wrong_code(phone)})
 
-    assert (answer.status_code, answer["Location"]) == (302, "/sign-in/second-factor/")
+    assert 'autocomplete="one-time-code"' in shown.text
+    assert (without.status_code, wrong.status_code) == (422, 422)
+    assert "Two-factor required" in without.text
+    assert "Invalid two-factor code" in wrong.text
+    assert not Membership.objects.filter(user=known).exists()
     assert not Session.objects.exists()
+
+    right = client.post(path_of(invitation), {"password": PASSWORD, "code": code(phone)})
+
+    assert (right.status_code, right["Location"]) == (302, "/")
+    assert Membership.objects.filter(user=known).exists()
+    assert Session.objects.get().second_factor == "totp"
+    assert client.get("/").status_code == 200
 
 
 def test_an_unconfirmed_registration_does_not_occupy_an_address(clinic, admin, client):
@@ -357,6 +378,17 @@ def test_a_mail_that_waits_is_dropped_when_the_invitation_is_over(clinic, admin,
     invitations.withdraw_invitation(invitation, by=admin)
 
     assert mails(clinic) == []
+
+
+def test_resend_floods_nobody(clinic, admin):
+    invitation = invited(admin)
+    for _time in range(3):
+        invitations.resend_invitation(invitation, by=admin)
+
+    with pytest.raises(RuleBroken, match="Several mails"):
+        invitations.resend_invitation(invitation, by=admin)
+    invitation.refresh_from_db()
+    assert invitation.version == 4
 
 
 def test_withdraw_and_resend_refuse_what_is_over(clinic, admin):

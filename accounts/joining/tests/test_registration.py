@@ -11,6 +11,7 @@ from accounts.joining import links, selectors
 from accounts.joining.models import Invitation
 from accounts.joining.services import invitations
 from accounts.permissions import DEFAULT_ROLES, ROLE_ALIASES
+from accounts.second_factor.tests.phones import code, enrolled, wrong_code
 from accounts.users.models import HeldRole, Membership, Role, Session, User
 from accounts.users.tests.factories import PASSWORD, MembershipFactory, open_clinic
 from accounts.users.tests.fixtures import PageClient, ProgramClient
@@ -64,6 +65,15 @@ def test_q2_m3_k2_register_answers_who_was_made_in_any_documents_words(
     }  # fmt: skip
     assert not answer.cookies
     assert user.check_password(WORDS)
+
+
+def test_a_stranger_writes_nothing_into_the_mail_to_somebody_elses_address(open_house, anonymous_api, mails):
+    body = {"name": "You won, see http://evil.example/", "password": WORDS, "tenant": open_house.slug, "email": EMAIL}
+    assert anonymous_api.post("/api/auth/register", body).status_code == 201
+
+    [mail] = mails(open_house)
+    assert "evil.example" not in mail.body
+    assert mail.body.startswith(f"Hello {EMAIL},")
 
 
 def test_a_registered_patient_gets_in_only_after_confirming(open_house, anonymous_api, mails, link_in, client):
@@ -346,6 +356,25 @@ def test_c2_a_forged_invitation_is_refused(clinic, anonymous_api, token):
 
     assert (answer.status_code, fields_of(answer)) == (400, {"invitation"})
     assert not User.objects.filter(email=EMAIL).exists()
+
+
+def test_c2_a_known_person_accepts_with_their_second_factor(clinic, admin, other_clinic, anonymous_api):
+    with outside_tenant(), tenant_context(other_clinic.id):
+        known = MembershipFactory(role="nurse", user__email=EMAIL).user
+    phone = enrolled(known)
+    token = links.sign_invitation(invitations.invite(by=admin, email=EMAIL, name="Pia", roles=["nurse"]))
+    body = BODY | {"invitation": token, "password": PASSWORD}
+
+    without = anonymous_api.post("/api/auth/register", body)
+    wrong = anonymous_api.post("/api/auth/register", body | {"totp_code": wrong_code(phone)})
+    joined_by_then = Membership.objects.filter(user=known).exists()
+    right = anonymous_api.post("/api/auth/register", body | {"totp_code": code(phone)})
+
+    assert (without.status_code, without.json()["code"]) == (400, "two_factor_required")
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_totp")
+    assert not joined_by_then
+    assert right.status_code == 201
+    assert Membership.objects.filter(user=known).exists()
 
 
 def test_c2_a_known_person_accepts_with_their_own_password_only(clinic, admin, other_clinic, anonymous_api):

@@ -264,7 +264,16 @@ def test_policy_the_admin_site_always_needs_a_proved_factor(clinic, admin, page_
 
 
 def reset(program, member, **body):
-    return program.post(f"/api/users/{member.pk}/second-factor/reset", body or {"reason": "Lost the telephone"})
+    return program.post(f"/api/users/{member.user_id}/second-factor/reset", body or {"reason": "Lost the telephone"})
+
+
+def test_reset_takes_the_id_that_the_list_of_people_gives(clinic, admin, nurse, api_client):
+    enrolled(nurse.user)
+    program = api_client(admin)
+    [row] = [row for row in program.get("/api/users").json()["items"] if row["email"] == nurse.user.email]
+
+    assert program.post(f"/api/users/{row['id']}/second-factor/reset", {"reason": "Lost"}).status_code == 200
+    assert program.post(f"/api/users/{nurse.pk}/second-factor/reset", {"reason": "Lost"}).status_code == 404
 
 
 def test_reset_by_an_administrator(clinic, admin, nurse, api_client):

@@ -56,7 +56,9 @@ def group_detail(request, number):
     except FieldsRefused:
         return redirect("team:group", group.number)
     known = {row.membership_id for row in inside}
-    found = selectors.list_members(search=search, is_active=True).order_by("user__name")[: MOST_FOUND + len(known)]
+    found = selectors.list_members(by=request.member, search=search, is_active=True).order_by("user__name")[
+        : MOST_FOUND + len(known)
+    ]
     others = [member for member in found if member.pk not in known][:MOST_FOUND] if search else []
     selectors.hold_roles(others)
     entries = trail.list_entries(resource_type="group", resource_id=str(group.pk))[:LINES_OF_HISTORY]
@@ -101,7 +103,10 @@ def edit_group(request, number):
 @requires(Permission.GROUP_MANAGE)
 @require_POST
 def add_group_member(request, number, member_id):
-    group, member = selectors.get_group(str(number), by=request.member), selectors.get_member_by_id(member_id)
+    group, member = (
+        selectors.get_group(str(number), by=request.member),
+        selectors.get_member_by_id(member_id, by=request.member),
+    )
     done = _("%(name)s is in the group.") % {"name": member.display_name}
     attempt(request, done, groups.add_group_member, group, member, by=request.member)
     return redirect("team:group", group.number)
@@ -110,7 +115,10 @@ def add_group_member(request, number, member_id):
 @requires(Permission.GROUP_MANAGE)
 @require_POST
 def remove_group_member(request, number, member_id):
-    group, member = selectors.get_group(str(number), by=request.member), selectors.get_member_by_id(member_id)
+    group, member = (
+        selectors.get_group(str(number), by=request.member),
+        selectors.get_member_by_id(member_id, by=request.member),
+    )
     done = _("%(name)s is no longer in the group.") % {"name": member.display_name}
     attempt(request, done, groups.remove_group_member, group, member, by=request.member)
     return redirect("team:group", group.number)

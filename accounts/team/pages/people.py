@@ -43,7 +43,7 @@ def people(request):
     try:
         query = PeopleQuery.read(request)
         wanted = {"active": True, "inactive": False}.get(query.state)
-        found = selectors.list_members(search=query.q or "", role=query.role or "", is_active=wanted)
+        found = selectors.list_members(by=request.member, search=query.q or "", role=query.role or "", is_active=wanted)
         page = paginate(found, query)
     except FieldsRefused:
         return redirect("team:list")
@@ -63,7 +63,7 @@ def people(request):
 @require_safe
 def person(request, member_id):
     """One person: who, what they may do and why, where they are signed in, what happened."""
-    member = _member(member_id)
+    member = _member(request, member_id)
     may_change_rights = _may_change_rights(request, member)
     now = timezone.now()
     context = {
@@ -88,8 +88,8 @@ def person(request, member_id):
     return render(request, "team/person.html", context)
 
 
-def _member(member_id) -> Membership:
-    return selectors.get_member_by_id(member_id)
+def _member(request, member_id) -> Membership:
+    return selectors.get_member_by_id(member_id, by=request.member)
 
 
 def _may_change_rights(request, member):
@@ -108,7 +108,7 @@ def _history(request, member):
 @requires(Permission.USER_MANAGE)
 def edit_person(request, member_id):
     """Department, specialization, specialties."""
-    member = _member(member_id)
+    member = _member(request, member_id)
     initial = {name: getattr(member, name) for name in ("specialization", "department")}
     initial["specialties"] = "\n".join(member.specialties)
     form = MemberForm(request.POST or None, initial=initial)
@@ -125,7 +125,7 @@ def edit_person(request, member_id):
 @requires(Permission.ROLE_MANAGE)
 def edit_roles(request, member_id):
     """Which roles somebody has."""
-    member = _member(member_id)
+    member = _member(request, member_id)
     form = RolesForm(
         request.POST or None,
         roles=selectors.list_roles(),
@@ -151,7 +151,7 @@ def edit_roles(request, member_id):
 @requires(Permission.ROLE_MANAGE)
 def new_grant(request, member_id):
     """Give somebody one permission, or keep one from them, for a time and with a reason."""
-    member = _member(member_id)
+    member = _member(request, member_id)
     form = GrantForm(request.POST or None, zone=request.tenant.zone)
     if request.method == "POST" and form.is_valid():
         data = form.grant_data()
@@ -173,7 +173,7 @@ def _person_form(request, member, form, title):
 @require_POST
 def end_grant(request, member_id, grant_id):
     """Take a single permission back."""
-    member = _member(member_id)
+    member = _member(request, member_id)
     grant = selectors.get_grant(member, grant_id)
     attempt(request, _("Ended. It holds from their next step on."), rights.end_grant, grant, by=request.member)
     return redirect("team:person", member.pk)
@@ -183,7 +183,7 @@ def end_grant(request, member_id, grant_id):
 @require_POST
 def end_session(request, member_id, session_id):
     """End one sign-in of somebody."""
-    member = _member(member_id)
+    member = _member(request, member_id)
     session = selectors.get_session(member, session_id)
     attempt(request, _("This sign-in is over."), members.end_session, session, by=request.member)
     return redirect("team:person", member.pk)
@@ -193,7 +193,7 @@ def end_session(request, member_id, session_id):
 @require_POST
 def deactivate_person(request, member_id):
     """Keep somebody out from now on, with a reason."""
-    member = _member(member_id)
+    member = _member(request, member_id)
     done = _("%(name)s is out of the clinic and can not sign in here any more.") % {"name": member.display_name}
     attempt(request, done, members.deactivate_member, member, by=request.member, reason=request.POST.get("reason", ""))
     return redirect("team:person", member.pk)
@@ -203,7 +203,7 @@ def deactivate_person(request, member_id):
 @require_POST
 def reactivate_person(request, member_id):
     """Let somebody in again, with a reason."""
-    member = _member(member_id)
+    member = _member(request, member_id)
     done = _("%(name)s can sign in here again.") % {"name": member.display_name}
     attempt(request, done, members.reactivate_member, member, by=request.member, reason=request.POST.get("reason", ""))
     return redirect("team:person", member.pk)

@@ -1,13 +1,14 @@
 """How the people of a clinic sign in: the settings an administrator may change."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.users.models import Membership
+from accounts.users.models import Membership, Session
 from tenancy.audit import services as audit
 from tenancy.rules import RuleBroken
 from tenancy.tenants.models import Tenant
@@ -40,6 +41,17 @@ def update_sign_in_settings(tenant: Tenant, *, by: Membership, changes: Mapping[
         return tenant
     if written.get("two_factor_required") == (False, True):
         tenant.two_factor_since = timezone.now()
+    if "idle_minutes" in written:
+        _end_sleeping_sessions(idle_minutes=written["idle_minutes"][0])
     tenant.save(update_fields=[*written, "two_factor_since"])
     audit.record("sign_in_settings_changed", None, by=by, changes=written)
     return tenant
+
+
+def _end_sleeping_sessions(*, idle_minutes: int) -> None:
+    """A browser that slept by the old time stays locked, also where the new one is longer."""
+    now = timezone.now()
+    asleep = Session.objects.filter(
+        kind=Session.Kind.PAGE, revoked_at=None, last_seen_at__lte=now - timedelta(minutes=idle_minutes)
+    )
+    asleep.update(revoked_at=now)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.users.models import Membership, Session, User
-from accounts.users.rights import changing_rights, lock_rights, refuse_conflicts
+from accounts.users.rights import changing_rights, lock_rights, refuse_above, refuse_conflicts
 from accounts.users.sessions import revoke_session
 from tenancy.audit import services as audit
 from tenancy.rules import RuleBroken
@@ -74,6 +74,7 @@ def deactivate_member(member: Membership, *, by: Membership | None, reason: str)
         row = Membership.objects.select_for_update(of=("self",)).select_related("user").get(pk=member.pk)
         if not row.is_active:
             raise RuleBroken(_("%(name)s is not active any more.") % {"name": row.display_name})
+        refuse_above(row, by=by)
         row.is_active = False
         row.save(update_fields=["is_active"])
         ended = Session.objects.filter(membership=row, revoked_at__isnull=True).update(revoked_at=timezone.now())
@@ -93,6 +94,7 @@ def reactivate_member(member: Membership, *, by: Membership | None, reason: str)
         raise RuleBroken(_("%(name)s is active already.") % {"name": row.display_name})
     if by is not None and by.pk == row.pk:
         raise RuleBroken(_("Somebody else has to let you in again."), code="own_rights")
+    refuse_above(row, by=by)
     row.is_active = True
     row.save(update_fields=["is_active"])
     refuse_conflicts([row])
@@ -101,7 +103,8 @@ def reactivate_member(member: Membership, *, by: Membership | None, reason: str)
 
 
 def end_session(session: Session, *, by: Membership) -> None:
-    """End one sign-in of a member of this clinic, as an administrator."""
+    """End one sign-in of a member of this clinic, as an administrator. Raises RuleBroken for one above the caller."""
+    refuse_above(session.membership, by=by)
     revoke_session(session, by=by, reason_code="ended_by_administrator")
 
 

@@ -5,7 +5,7 @@ import pytest
 from accounts.team.services import groups, rights, roles
 from accounts.users.models import Group, GroupMember, Membership
 from accounts.users.tests.factories import MembershipFactory
-from clinic.patients.tests.trails import actions_about
+from tenancy.audit.tests.trails import actions_about
 from tenancy.rules import NotAllowed, RuleBroken, StaleVersion
 
 

@@ -1,16 +1,21 @@
 """People of a clinic: deactivated, let in again, changed; and two administrators at the same moment."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.http import Http404
+from django.utils import timezone
 
+from accounts.second_factor.services import reset_second_factor
+from accounts.team import selectors
 from accounts.team.services import clinic as clinic_services
 from accounts.team.services import members, rights
 from accounts.users.models import HeldRole, Membership, Session, User
 from accounts.users.tests.factories import MembershipFactory, open_clinic
-from clinic.patients.tests.trails import entries_about
 from tenancy.audit.models import AuditEntry
+from tenancy.audit.tests.trails import entries_about
 from tenancy.rules import RuleBroken
 from tenancy.tenants.context import finish_pending, tenant_context
 from tenancy.tenants.models import Tenant
@@ -170,3 +175,43 @@ def test_au30_two_administrators_who_remove_each_other_at_once_leave_one(committ
             for member in (ada, bea):
                 HeldRole.objects.filter(membership=member).delete()
                 HeldRole.objects.create(membership=member, role=rights.Role.objects.get(code="admin"))
+
+
+def test_raising_the_idle_time_wakes_nobody_who_is_asleep(clinic, admin, nurse, page_client):
+    browser = page_client(nurse)
+    Session.objects.filter(membership=nurse).update(last_seen_at=timezone.now() - timedelta(minutes=20))
+
+    clinic_services.update_sign_in_settings(clinic, by=admin, changes={"idle_minutes": 60})
+
+    assert browser.get("/account/").status_code == 302
+
+
+def test_the_platform_sees_who_works_here_and_not_who_is_treated(clinic, admin, nurse, patient_user):
+    assert patient_user in selectors.list_members(by=admin)
+    admin.is_platform = True
+
+    seen = selectors.list_members(by=admin)
+
+    assert nurse in seen
+    assert patient_user not in seen
+    assert selectors.get_member_by_id(nurse.pk, by=admin) == nurse
+    for read, known_by in [(selectors.get_member_by_id, patient_user.pk), (selectors.get_member, patient_user.user_id)]:
+        with pytest.raises(Http404):
+            read(known_by, by=admin)
+
+
+def test_who_may_change_roles_is_out_of_reach_of_who_may_not(clinic, admin, nurse, doctor):
+    """`admin.users` alone shuts out nurses and no administrator (negative control: it does shut out the doctor)."""
+    second = MembershipFactory(role="admin")
+    rights.grant_permission(nurse, "admin.users", by=admin, reason="Covers for the office")
+    clerk = Membership.objects.get(pk=nurse.pk)
+
+    with pytest.raises(RuleBroken, match="may change roles"):
+        members.deactivate_member(second, by=clerk, reason="Coup")
+    with pytest.raises(RuleBroken, match="may change roles"):
+        reset_second_factor(second, by=clerk, reason="Coup")
+    members.deactivate_member(second, by=admin, reason="Left")
+    with pytest.raises(RuleBroken, match="may change roles"):
+        members.reactivate_member(second, by=clerk, reason="Friend")
+
+    assert not members.deactivate_member(doctor, by=clerk, reason="Left").is_active

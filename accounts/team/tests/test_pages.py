@@ -12,7 +12,7 @@ from accounts.permission_words import WORDS
 from accounts.team.services import groups, members, rights, roles
 from accounts.users.models import Grant, Group, GroupMember, HeldRole, Membership, Role, Session, User
 from accounts.users.tests.factories import MembershipFactory
-from clinic.patients.tests.sent_forms import sent_by
+from tenancy.doors.tests.sent_forms import sent_by
 from tenancy.tenants.context import finish_pending, tenant_context
 from tenancy.tenants.models import Tenant
 from tenancy.tenants.tests.contexts import outside_tenant
@@ -107,7 +107,10 @@ def test_k46_a_single_permission_is_given_for_whole_days_of_the_clinic_and_ended
 
     grant = Grant.objects.get()
     assert grant.valid_until.astimezone(clinic.zone).isoformat() == "2099-04-04T00:00:00-05:00"
-    assert "In force" in text_of(browser.get(f"/people/{nurse.pk}/"))
+    shown = text_of(browser.get(f"/people/{nurse.pk}/"))
+    assert "In force" in shown
+    assert "3 Apr 2099" in shown  # the day that was typed, not the midnight after it
+    assert "4 Apr 2099" not in shown
     assert browser.post(f"/people/{nurse.pk}/permissions/{grant.pk}/end/").status_code == 302
     assert "Ended by Ada Admin" in text_of(browser.get(f"/people/{nurse.pk}/"))
 
@@ -216,7 +219,7 @@ def test_k43_groups_on_pages(browser, nurse):
     assert "Nora Nurse" in text_of(browser.get(f"{address}?q=nora"))
     browser.post(f"{address}add/{nurse.pk}/")
     assert "Nobody fits" in text_of(browser.get(f"{address}?q=nora"))
-    assert "Nora Nurse" in text_of(browser.get(address))
+    assert "Somebody joined: Nora Nurse" in text_of(browser.get(address))
     browser.post(f"{address}edit/", {"name": "Hygiene", "version": group.version})
     assert browser.post("/people/groups/new/", {"name": "hygiene"}).status_code == 422
     browser.post(f"{address}remove/{nurse.pk}/")

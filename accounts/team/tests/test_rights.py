@@ -10,7 +10,7 @@ from accounts.permissions import CONFLICTS, DEFAULT_ROLES, PLATFORM_ROLE, ROLE_A
 from accounts.team.services import members, rights, roles
 from accounts.users.models import Grant, HeldRole, Membership, Role
 from accounts.users.tests.factories import MembershipFactory
-from clinic.patients.tests.trails import entries_about
+from tenancy.audit.tests.trails import entries_about
 from tenancy.rules import RuleBroken
 
 P = Permission

@@ -583,6 +583,20 @@ def test_lo07_shedding_forgets_in_time_and_never_grows_for_ever(monkeypatch):
     assert shedding._seconds_left("address 999") == 0
 
 
+def test_lo07_a_flood_is_one_until_it_ends(db, anonymous_api, monkeypatch):
+    """However slowly passwords are hashed meanwhile: who is turned away is counted, too."""
+    monkeypatch.setattr(hashing, "PATIENCE_SECONDS", 0)
+    for _ in range(hashing.CALM_TRIES + 1):
+        assert not hashing.is_flooded()
+        with hashing.take_turn():
+            DOORS["/api/auth/login"](anonymous_api, EMAIL, PASSWORD)
+
+    with hashing.take_turn():
+        assert hashing.is_flooded()
+        hashing._tries[0] -= hashing.CALM_SECONDS
+        assert not hashing.is_flooded()
+
+
 def test_lo07_hashing_yields_to_everything_else():
     import os
 

@@ -1,6 +1,5 @@
 """People, memberships, roles, and opening a clinic."""
 
-
 import bcrypt
 import pytest
 from django.contrib.auth.hashers import check_password, identify_hasher
@@ -211,3 +210,12 @@ def test_create_tenant_is_all_or_nothing(db, fields, error):
     assert not Tenant.objects.filter(slug="half").exists()
     assert not User.objects.filter(email_key="half@example.org").exists()
     assert not Workplace.objects.filter(user__email_key="half@example.org").exists()
+
+
+def test_k46_add_member_refuses_roles_that_exclude_each_other(admin, clinic):
+    user = UserFactory()
+
+    with pytest.raises(RuleBroken, match="two permissions that nobody may hold together"):
+        services.add_member(user, roles=["admin", "quality_manager"], by=admin)
+
+    assert services.add_member(user, roles=["admin", "doctor"], by=admin).may("admin.roles")

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from celery import current_app as app
 from django.conf import settings as django_settings
 from django.contrib.sessions.models import Session as StoredSession
 from django.db import connection
@@ -11,7 +12,6 @@ from django.utils import timezone
 
 from accounts.users.session_store import SessionStore, stored_key
 from accounts.users.tasks import clear_expired_sessions
-from config.celery import app
 from tenancy.tenants.tests.contexts import outside_tenant
 
 COOKIE = django_settings.SESSION_COOKIE_NAME

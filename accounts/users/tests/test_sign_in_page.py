@@ -120,7 +120,7 @@ def test_sign_in_refuses_everybody_with_the_same_page(clinic, nurse, other_clini
     pages = {}
     for name, (username, password) in refusals(clinic, nurse, other_clinic).items():
         answer = client.post("/sign-in/", {"username": username, "password": password})
-        text = re.sub(r'value="[^"]*"|"X-CSRFToken": "[^"]*"', "", answer.text)
+        text = re.sub(r'(value|data-shown-at)="[^"]*"|"X-CSRFToken": "[^"]*"', "", answer.text)
         pages[name] = (answer.status_code, text, SESSION_KEY in client.session)
         assert password not in answer.text or password == " "
 
@@ -366,6 +366,16 @@ def test_set_language_keeps_it_with_the_person(clinic, nurse, page_client, langu
 
 def test_requires_sends_strangers_to_the_sign_in_page(db, client):
     assert client.get("/own/")["Location"] == "/sign-in/?next=/own/"
+
+
+def test_requires_leads_back_to_the_page_of_a_button_and_not_to_its_address(db, client):
+    from_page = client.post(
+        "/account/sign-ins/end-all/", headers={"referer": "http://testserver/account/sign-ins/?a=1"}
+    )
+    elsewhere = client.post("/account/sign-ins/end-all/", headers={"referer": "http://evil.example/account/"})
+
+    assert from_page["Location"] == "/sign-in/?next=/account/sign-ins/%3Fa%3D1"
+    assert elsewhere["Location"] == "/sign-in/?next=/account/sign-ins/end-all/"
 
 
 def test_requires_asks_for_any_of_its_permissions(clinic, nurse, admin, auditor, page_client):

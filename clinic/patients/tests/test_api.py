@@ -11,11 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from accounts.users.tests.factories import MembershipFactory
 from clinic.patients import services
 from clinic.patients.models import DocumentType, Patient
+from tenancy.audit.tests.trails import actions_about
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.tests.contexts import outside_tenant
 
 from .factories import CITIZENSHIP_CARD, PatientFactory
-from .trails import actions_about, reads_of, version_numbers
+from .trails import reads_of, version_numbers
 
 ROW_KEYS = {"id", "name", "email", "phone", "dateOfBirth", "gender", "address", "created_at", "repo"}
 WHOLE_KEYS = ROW_KEYS | {"bloodType", "allergies", "medicalHistory"}

@@ -120,7 +120,7 @@ def test_glass_broken_twice_at_once_is_one_access_and_is_told_once(busy_clinic):
     assert len({outcome.pk for outcome in outcomes}) == 1
     with tenant_context(tenant.id):
         assert EmergencyAccess.objects.count() == 1
-        assert Notification.objects.filter(recipient=doctor, kind="break_glass").count() == 1
+        assert Notification.objects.filter(recipient=doctor, kind="break_glass_to_list").count() == 1
         assert AuditEntry.objects.filter(action="chart_opened_by_break_glass").count() == 1
 
 

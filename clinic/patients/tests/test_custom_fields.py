@@ -7,10 +7,11 @@ from django.core.exceptions import ValidationError
 
 from clinic.patients import custom_fields, services
 from clinic.patients.models import CustomField, Patient, PatientFieldValue
+from tenancy.audit.tests.trails import entries_about
 from tenancy.rules import RuleBroken
 
 from .factories import PatientFactory
-from .trails import entries_about, version_numbers
+from .trails import version_numbers
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from django.conf import settings
 from clinic.names import from_given_and_family
 from clinic.patients.models import Patient
 from clinic.patients.selectors import list_patients
+from tenancy.doors.tests.sent_forms import sent_by
 
 from .factories import PatientFactory
-from .sent_forms import sent_by
 
 SAMPLE = [
     json.loads(line) for line in (Path(__file__).parent / "data" / "composed_names.jsonl").read_text().splitlines()

@@ -15,12 +15,13 @@ from accounts.users.tests.factories import MembershipFactory
 from clinic.patients import custom_fields, selectors, services
 from clinic.patients.models import Consent, DocumentType, Insurer, Patient
 from tenancy.audit import services as audit
+from tenancy.audit.tests.trails import actions_about
+from tenancy.doors.tests.sent_forms import sent_by
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.tests.contexts import outside_tenant
 
 from .factories import CITIZENSHIP_CARD, FEMALE, MALE, PatientFactory
-from .sent_forms import sent_by
-from .trails import actions_about, reads_of, version_numbers
+from .trails import reads_of, version_numbers
 
 HTMX = {"HTTP_HX_REQUEST": "true"}
 

@@ -15,12 +15,13 @@ from accounts.users.tests.factories import MembershipFactory
 from clinic.patients import custom_fields, emergencies, masking, restricting, selectors, services
 from clinic.patients.models import ChartAccess, DocumentType, EmergencyAccess, Insurer, Patient
 from tenancy.audit.models import AuditRead
+from tenancy.audit.tests.trails import actions_about, entries_about
 from tenancy.rules import NotAllowed, RuleBroken
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.tests.contexts import outside_tenant
 
 from .factories import CITIZENSHIP_CARD, PatientFactory
-from .trails import actions_about, entries_about, reads_of
+from .trails import reads_of
 
 REASON = "Unconscious on arrival, allergies needed"
 WHY_RESTRICTED = "Works in this clinic canaryreason"
@@ -599,12 +600,22 @@ def test_a_service_refuses_what_was_restricted_after_the_page_was_loaded(nurse, 
 def test_reviewers_and_the_list_are_told_without_a_name(patient, nurse, doctor, reviewer, admin):
     emergencies.break_glass(patient, by=nurse, reason_code="emergency", reason=REASON)
 
-    told = {row.recipient_id: row for row in Notification.objects.filter(kind="break_glass")}
-    assert set(told) == {doctor.pk, reviewer.pk}
+    told = {(row.recipient_id, row.kind): row for row in Notification.objects.filter(kind__startswith="break_glass")}
+    assert set(told) == {(doctor.pk, "break_glass_to_list"), (reviewer.pk, "break_glass")}
     for row in told.values():
         words = json.dumps([row.params, row.url])
         assert row.priority == "high"
         assert [w for w in ("Aurelia", "Hoz", REASON, *CANARIES) if w in words] == []
+
+
+def test_the_list_is_told_and_not_asked_to_review(patient, nurse, doctor, reviewer, page_client):
+    emergencies.break_glass(patient, by=nurse, reason_code="emergency", reason=REASON)
+
+    listed, asked = (page_client(member).get("/notifications/").text for member in (doctor, reviewer))
+
+    assert "you need not do anything" in listed
+    assert "waiting for a review" not in listed
+    assert "waiting for a review" in asked
 
 
 def test_administrators_are_told_where_nobody_reviews(patient, nurse, admin):
@@ -681,6 +692,19 @@ def test_open_access_is_reviewed_when_it_is_over(patient, nurse, reviewer):
 
     with pytest.raises(RuleBroken, match="still open"):
         emergencies.review_emergency_access(access, by=reviewer, verdict="justified")
+
+
+def test_open_access_says_to_the_reviewer_when_it_can_be_reviewed(patient, clinic, nurse, reviewer, page_client):
+    access = emergencies.break_glass(patient, by=nurse, reason_code="emergency", reason=REASON)
+    address = f"/patients/emergency-access/{access.pk}/"
+    ends = timezone.localtime(access.until, clinic.zone)
+
+    assert f"once the access has ended, at {ends:%H:%M}" in " ".join(
+        re.sub("<[^>]*>", "", page_client(reviewer).get(address).text).split()
+    )
+    assert "It can be reviewed" not in page_client(nurse).get(address).text
+    emergencies.end_emergency_access(patient, by=nurse)
+    assert "It can be reviewed" not in page_client(reviewer).get(address).text
 
 
 @pytest.mark.parametrize("role", ["admin", "doctor", "nurse", "staff", "auditor", "patient"])

@@ -11,13 +11,14 @@ from django.utils import timezone
 from clinic.patients import selectors, services
 from clinic.patients.models import Consent, DocumentType, Gender, Patient, PatientIdentifier, PatientToken
 from tenancy.audit.models import AuditEntry
+from tenancy.audit.tests.trails import actions_about, entries_about
 from tenancy.rules import RuleBroken, StaleVersion
 from tenancy.tenants.context import finish_pending, tenant_context
 from tenancy.tenants.models import Counter
 from tenancy.tenants.tests.contexts import outside_tenant
 
 from .factories import CITIZENSHIP_CARD, FEMALE, MALE, PASSPORT, PatientFactory
-from .trails import actions_about, entries_about, version_numbers
+from .trails import version_numbers
 
 
 def card(number):

@@ -1,20 +1,7 @@
-"""What a test asks the audit trail and the version table."""
+"""What a test asks the version table and the log of reads of a patient."""
 
 from clinic.patients.models import Patient, PatientVersion
-from tenancy.audit import selectors
 from tenancy.audit.models import AuditRead
-from tenancy.tenants.context import finish_pending
-
-
-def entries_about(obj) -> list[dict]:
-    """The trail of one object, oldest first, as the audit room describes it."""
-    finish_pending()
-    found = selectors.list_entries(resource_type=obj._meta.model_name, resource_id=str(obj.pk))
-    return selectors.describe_entries(found)[::-1]
-
-
-def actions_about(obj) -> list[str]:
-    return [entry["action"] for entry in entries_about(obj)]
 
 
 def version_numbers(patient: Patient) -> list[int]:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.users.tests.factories import MembershipFactory
-from clinic.patients import selectors, services
+from clinic.patients import emergencies, restricting, selectors, services
 from clinic.patients.tests.factories import PatientFactory
 from clinic.patients.tests.trails import reads_of
 from tenancy.tenants.context import tenant_context
@@ -70,7 +70,32 @@ def test_today_shows_patients_their_own_chart(nurse, patient_user, page_client):
     assert "Ana" not in words
 
 
-@pytest.mark.parametrize("role", ["patient", "auditor", "user"])
+def test_today_says_to_patients_how_their_account_gets_its_chart(nurse, page_client):
+    PatientFactory(by=nurse, first_name="Ana")
+
+    words = text_of(page_client(MembershipFactory(role="patient")).get("/"))
+
+    assert "Your account is not linked to a chart yet" in words
+    assert "Ask at the desk" in words
+    assert "Nothing here for you yet" not in words
+
+
+def test_today_leads_reviewers_to_what_waits_for_them(nurse, doctor, page_client):
+    reviewer = page_client(MembershipFactory(role="quality_manager"))
+    before = text_of(reviewer.get("/"))
+    chart = restricting.restrict_chart(PatientFactory(by=doctor), by=doctor, reason="Known in town")
+    emergencies.break_glass(chart, by=nurse, reason_code="emergency", reason="Unconscious in the waiting room")
+
+    page = reviewer.get("/")
+
+    assert "Nothing waits for your review" in before
+    assert "Waiting for your review 1 emergency access" in text_of(page)
+    assert "Nothing" not in text_of(page)
+    assert 'href="/patients/emergency-access/"' in page.text.partition("<main")[2]
+    assert "Waiting for your review" not in text_of(page_client(nurse).get("/"))
+
+
+@pytest.mark.parametrize("role", ["auditor", "user"])
 def test_today_has_nothing_for_a_role_without_patients(nurse, page_client, role):
     PatientFactory(by=nurse, first_name="Ana")
 

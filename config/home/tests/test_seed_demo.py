@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.permissions import DEFAULT_ROLES
-from accounts.users.models import Membership, User
+from accounts.users.models import Grant, Group, Membership, Role, User
 from clinic.patients.models import CustomField, Patient, PatientVersion
 from clinic.patients.selectors import find_possible_duplicates, list_patients
 from clinic.scheduling.models import Appointment, Leave, ReminderRule, WaitingEntry, WorkingHours
@@ -31,6 +31,12 @@ def member(role):
     return Membership.objects.filter(held_roles__role__code=role).select_related("user").order_by("id").first()
 
 
+MODELS = (
+    *(Membership, Patient, PatientVersion, CustomField, Group, Role, Grant, AuditEntry),
+    *(Appointment, WorkingHours),
+)
+
+
 def everything():
     """How much there is of what a second run could add to or change."""
     found = {"people": User.objects.count()}
@@ -38,7 +44,7 @@ def everything():
         with tenant_context(tenant.id):
             found[tenant.slug] = [
                 model.objects.count()
-                for model in (Membership, Patient, PatientVersion, CustomField, AuditEntry, Appointment, WorkingHours)
+                for model in MODELS
             ]
     return found
 
@@ -134,3 +140,14 @@ def test_demo_data_is_small_and_says_whose_it_is():
 
     assert sum((demo.DATA / name).stat().st_size for name in names) < 700_000
     assert all(name in readme for name in names)
+
+
+def test_seed_demo_gives_the_clinic_groups_and_a_role_of_its_own(seeded):
+    demo_clinic = Tenant.objects.get(slug="demo")
+    assert (demo_clinic.idle_minutes, demo_clinic.allows_registration) == (30, True)
+
+    with tenant_context(demo_clinic.id):
+        assert Group.objects.count() == len(demo.GROUPS)
+        assert [role.name for role in Role.objects.filter(is_built_in=False)] == ["Ward clerk"]
+        assert [role.code for role in member("staff").roles] == ["staff", "ward_clerk"]
+        assert member("nurse").may("metrics.view")

@@ -94,6 +94,15 @@ def test_the_matrix_scrolls_in_its_own_box_and_keeps_its_names_in_sight(staff, o
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_the_open_tab_is_in_sight_on_a_telephone(staff, opens):
+    page = opens("administrator", viewport=PHONE)
+    page.goto("/account/notifications/")
+
+    open_tab = page.locator(".tabs [aria-current]").bounding_box()
+    assert open_tab["x"] >= 0
+    assert open_tab["x"] + open_tab["width"] <= PHONE["width"]
+
+
 def test_k46_an_administrator_gives_a_role_and_takes_somebody_out(site, staff, opens, address):
     colleague = site.work(lambda: MembershipFactory(role="nurse", user__name="Walk Away"))
     page = opens("administrator")

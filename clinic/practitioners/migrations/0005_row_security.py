@@ -4,6 +4,6 @@ from tenancy.tenants.operations import EnableRowLevelSecurity
 
 
 class Migration(migrations.Migration):
-    dependencies = [("practitioners", "0003_specialties_documents")]
+    dependencies = [("practitioners", "0004_specialties_documents")]
 
     operations = [EnableRowLevelSecurity("Specialty"), EnableRowLevelSecurity("PractitionerSpecialty")]

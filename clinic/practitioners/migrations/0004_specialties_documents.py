@@ -12,7 +12,7 @@ import tenancy.tenants.models
 class Migration(migrations.Migration):
     dependencies = [
         ("patients", "0004_history_is_always_on"),
-        ("practitioners", "0002_row_security"),
+        ("practitioners", "0003_admin_lists"),
         ("tenants", "0003_sign_in_policy"),
         ("users", "0005_row_security_and_built_in_roles"),
     ]
