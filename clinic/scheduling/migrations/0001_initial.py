@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('patients', '0004_history_is_always_on'),
         ('places', '0001_initial'),
-        ('practitioners', '0003_specialties_documents'),
+        ('practitioners', '0004_specialties_documents'),
         ('tenants', '0003_sign_in_policy'),
         ('users', '0005_row_security_and_built_in_roles'),
     ]

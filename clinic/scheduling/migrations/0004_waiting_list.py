@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("patients", "0004_history_is_always_on"),
         ("places", "0002_row_security"),
-        ("practitioners", "0004_row_security"),
+        ("practitioners", "0005_row_security"),
         ("scheduling", "0003_calendar_feeds"),
         ("tenants", "0003_sign_in_policy"),
         ("users", "0005_row_security_and_built_in_roles"),

@@ -137,7 +137,8 @@ def book(request):
             "form": form,
             "patient": patient,
             "said": said,
-            "chosen": words.get("slot") or (OTHER if words.get("time") else ""),
+            # Beside proposed times nothing else is ticked: one press takes the first of them.
+        "chosen": "" if refused.get("nearest") else words.get("slot") or (OTHER if words.get("time") else ""),
             "submit_key": form["submit_key"].value(),
         }
     )

@@ -168,7 +168,7 @@ def move(request, appointment_id):
     context = _about(request, visit) | booking.times_context(request, choices, moving=visit) | refused | {
         "form": form,
         "said": said,
-        "chosen": words.get("slot", ""),
+        "chosen": "" if refused.get("nearest") else words.get("slot", ""),
         "can_move": visit.state in UPCOMING,
         "version": visit.version,
     }  # fmt: skip

@@ -192,6 +192,16 @@ def test_clash_keeps_the_form_and_offers_the_three_nearest(nurse, patient, quint
     assert browser.post("/appointments/new/", form | {"slot": taken}).status_code == 302
 
 
+def test_clash_at_a_typed_time_ticks_the_nearest_one(nurse, patient, quintero, place, monday, page_client):
+    book(PatientFactory(by=nurse), quintero, at(monday, 9), by=nurse)
+    form = sent(quintero, monday, place, patient, slot="other", other_time="09:00")
+
+    page = page_client(nurse).post("/appointments/new/", form).content.decode()
+
+    assert re.findall(r'value="([^"]*)" checked', page) == [tiles.value_of(at(monday, 9, 30), quintero.pk, place.pk)]
+    assert 'value="09:00"' in page
+
+
 def test_taken_times_say_why(nurse, patient, quintero, place, monday, page_client):
     visit = book(PatientFactory(by=nurse), quintero, at(monday, 9), by=nurse)
 
