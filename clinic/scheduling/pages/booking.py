@@ -138,7 +138,7 @@ def book(request):
             "patient": patient,
             "said": said,
             # Beside proposed times nothing else is ticked: one press takes the first of them.
-        "chosen": "" if refused.get("nearest") else words.get("slot") or (OTHER if words.get("time") else ""),
+            "chosen": "" if refused.get("nearest") else words.get("slot") or (OTHER if words.get("time") else ""),
             "submit_key": form["submit_key"].value(),
         }
     )
