@@ -146,7 +146,10 @@ def seed(clinic: DemoClinic) -> bool:
 def _give_book(tenant: Tenant, clinic: DemoClinic) -> bool:
     """The visits of a clinic, in a transaction of their own: all or nothing. False where it has them."""
     with tenant_context(tenant.id):
-        return demo_book.seed_book(clinic.slug, _hire(clinic))
+        if demo_book.is_seeded():
+            return False
+        demo_book.seed_book(clinic.slug, _hire(clinic))
+    return True
 
 
 def _is_finished(tenant: Tenant) -> bool:

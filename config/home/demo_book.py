@@ -44,15 +44,17 @@ class Column:
     type: AppointmentType
 
 
-def seed_book(slug: str, staff: dict[str, Membership]) -> bool:
-    """Give a demo clinic a book. False when it has one: then nothing is written."""
+def is_seeded() -> bool:
+    """Whether this clinic has its book."""
     about_clinic = {"object_type": "tenant", "object_id": str(current_tenant_id())}
-    if AuditEntry.objects.filter(action=SEEDED, **about_clinic).exists():
-        return False
+    return AuditEntry.objects.filter(action=SEEDED, **about_clinic).exists()
+
+
+def seed_book(slug: str, staff: dict[str, Membership]) -> None:
+    """Give a demo clinic a book."""
     columns = _riverside(staff) if slug == "demo" else _harbor(staff)
     _fill(columns, staff, is_busy=slug == "demo")
     audit.record(SEEDED, None, by=None)
-    return True
 
 
 # --- Rules -----------------------------------------------------------------------------------------------------------
