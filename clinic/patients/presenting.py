@@ -252,7 +252,7 @@ def emergency_facts(access: EmergencyAccess, *, by: Membership) -> list[dict[str
         (_("Occasion"), row["occasion"]),
         (_("Reason"), access.reason),
         (_("Opened"), _words(access.opened_at)),
-        (_("Closed"), _words(access.until) if access.is_over else _("Open now")),
+        (pgettext("when an access ended", "Closed"), _words(access.until) if access.is_over else _("Open now")),
     ]
     if access.reviewed_at:
         facts += [

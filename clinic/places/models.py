@@ -4,6 +4,7 @@ import zoneinfo
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from tenancy.tenants.models import TenantForeignKey, TenantModel, validate_time_zone
 
@@ -76,7 +77,7 @@ class Resource(TenantModel):
 
     class Kind(models.TextChoices):
         ROOM = "room", _("Room")
-        DEVICE = "device", _("Device")
+        DEVICE = "device", pgettext_lazy("of a clinic, such as an ultrasound", "Device")
 
     location = TenantForeignKey(Location, related_name="resources", verbose_name=_("location"))
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)

@@ -198,7 +198,9 @@ class Leave(TenantModel):
     starts_at = models.DateTimeField(_("from"))
     ends_at = models.DateTimeField(_("until"))
     note = models.CharField(_("note"), max_length=200, blank=True)
-    batch = models.UUIDField(null=True, editable=False, help_text="the changes of visits made with it, undone with it")
+    batch = models.UUIDField(
+        null=True, editable=False, help_text=_("the changes of visits made with it, undone with it")
+    )
     created_by = TenantForeignKey(Membership, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     cancelled_at = models.DateTimeField(null=True, editable=False)
@@ -220,8 +222,8 @@ class Series(TenantModel):
 
     app_privileges = ("SELECT", "INSERT", "UPDATE")
 
-    rule = models.CharField(max_length=200, help_text="RFC 5545 RRULE")
-    wall_start = models.CharField(max_length=16, help_text="2026-03-02T09:00, by the location's clock")
+    rule = models.CharField(max_length=200, help_text=_("RFC 5545 RRULE"))
+    wall_start = models.CharField(max_length=16, help_text=_("2026-03-02T09:00, by the location's clock"))
     time_zone = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     created_by = TenantForeignKey(Membership, null=True, related_name="+")
@@ -267,7 +269,7 @@ class Appointment(TenantModel):
 
     number = models.BigIntegerField(_("number"), editable=False)
     version = models.IntegerField(default=1, editable=False)
-    sequence = models.IntegerField(default=0, editable=False, help_text="iCalendar SEQUENCE")
+    sequence = models.IntegerField(default=0, editable=False, help_text=_("iCalendar SEQUENCE"))
     patient = TenantForeignKey(Patient, null=True, blank=True, related_name="appointments", verbose_name=_("patient"))
     practitioner = TenantForeignKey(Practitioner, related_name="appointments", verbose_name=_("practitioner"))
     location = TenantForeignKey(Location, related_name="appointments", verbose_name=_("location"))
@@ -277,7 +279,7 @@ class Appointment(TenantModel):
     capacity = models.PositiveSmallIntegerField(default=1, editable=False)
     series = TenantForeignKey(Series, null=True, blank=True, related_name="appointments", editable=False)
     series_day = models.DateField(
-        null=True, editable=False, help_text="the day the rule gave it, whatever became of it"
+        null=True, editable=False, help_text=_("the day the rule gave it, whatever became of it")
     )
     is_exception = models.BooleanField(default=False, editable=False)
 
@@ -301,7 +303,7 @@ class Appointment(TenantModel):
     notes = models.TextField(_("notes"), max_length=5000, blank=True)
     custom_fields = models.JSONField(_("custom fields"), default=dict, blank=True)
     source = models.CharField(_("booked"), max_length=10, choices=Source.choices, default=Source.STAFF)
-    submit_key = models.UUIDField(null=True, editable=False, help_text="one press of the button, one appointment")
+    submit_key = models.UUIDField(null=True, editable=False, help_text=_("one press of the button, one appointment"))
 
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     created_by = TenantForeignKey(Membership, null=True, related_name="+", editable=False)
@@ -438,7 +440,7 @@ class AppointmentChange(TenantModel):
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)
     reason = models.CharField(max_length=300, blank=True)
-    batch = models.UUIDField(null=True, help_text="changes made by one press of a button, undone by one")
+    batch = models.UUIDField(null=True, help_text=_("changes made by one press of a button, undone by one"))
 
     class Meta:
         indexes = [

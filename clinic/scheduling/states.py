@@ -2,13 +2,14 @@
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class State(models.TextChoices):
     REQUESTED = "requested", _("Requested")
     HELD = "held", _("Held")
     BOOKED = "booked", _("Booked")
-    CONFIRMED = "confirmed", _("Confirmed")
+    CONFIRMED = "confirmed", pgettext_lazy("an appointment", "Confirmed")
     ARRIVED = "arrived", _("Arrived")
     IN_ROOM = "in_room", _("In the room")
     COMPLETED = "completed", _("Completed")
