@@ -1,4 +1,4 @@
-"""The table itself refuses two live rows for one subject at one time (design/database.md, "Booking can not overlap")."""
+"""The table itself refuses two live rows for one subject at one time (design/database.md, booking)."""
 
 from django.db.backends.ddl_references import Statement, Table
 from django.db.models import BaseConstraint
@@ -25,7 +25,8 @@ class NoOverlap(BaseConstraint):
         return Statement(
             "ALTER TABLE %(table)s ADD CONSTRAINT %(name)s EXCLUDE USING gist ("
             "uuidrange(tenant_id, tenant_id, '[]') WITH =, uuidrange(%(subject)s, %(subject)s, '[]') WITH =, "
-            "int4range(%(lane)s, %(lane)s, '[]') WITH =, tstzrange(%(starts)s, %(ends)s) WITH &&) WHERE (%(condition)s)",
+            "int4range(%(lane)s, %(lane)s, '[]') WITH =, "
+            "tstzrange(%(starts)s, %(ends)s) WITH &&) WHERE (%(condition)s)",
             table=Table(model._meta.db_table, schema_editor.quote_name),
             name=schema_editor.quote_name(self.name),
             **self.parts,

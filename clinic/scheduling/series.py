@@ -1,4 +1,4 @@
-"""Visits that repeat. Expanded by the clock on the wall, changed one by one, from one on, or all, and undone (wish 10)."""
+"""Visits that repeat: expanded by the clock on the wall, changed one by one, from one on, or all; undone (wish 10)."""
 
 import uuid
 from collections.abc import Iterable

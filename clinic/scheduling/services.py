@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -380,7 +381,7 @@ def _lock_row(appointment: Appointment, expected_version: int | None) -> Appoint
 
 
 def _lock(appointment: Appointment, resources: Iterable[Resource]) -> None:
-    """Practitioner, then rooms and devices by id, then patient: everybody in this order, so nobody waits in a circle."""
+    """Practitioner, rooms and devices by id, patient: everybody in this order, so nobody waits in a circle."""
     Practitioner.objects.select_for_update(of=("self",), no_key=True).get(pk=appointment.practitioner_id)
     if appointment.type_id or resources:
         wanted = {r.pk for r in resources}
@@ -432,7 +433,7 @@ def _check_qualified(appointment: Appointment, wanted: Wanted, *, by: Membership
 
 def qualification_gaps(appointment: Appointment) -> list[Gap]:
     """What the practitioner of a visit lacks on its day, of what its type needs."""
-    if appointment.type_id is None:
+    if appointment.type is None:
         return []
     kinds = [need.kind for need in appointment.type.qualifications.select_related("kind")]
     day = wall_of(appointment.starts_at, appointment.location.zone).date()
@@ -472,7 +473,7 @@ def _choose(appointment: Appointment, wanted: Wanted) -> list[Resource]:
     return list(Resource.objects.filter(pk__in=chosen))
 
 
-def _others(appointment: Appointment):
+def _others(appointment: Appointment) -> QuerySet[Appointment]:
     return (
         Appointment.objects.live()
         .exclude(pk=appointment.pk)
@@ -505,7 +506,7 @@ def _refuse_clash(appointment: Appointment, resources: Iterable[Resource]) -> No
 
 
 def _refuse_not_offered(appointment: Appointment) -> None:
-    """Leave always counts; hours count where the practitioner has any. A practitioner without hours is asked, not barred."""
+    """Leave always counts; hours count where the practitioner has any: one without hours is asked, not barred."""
     away = appointment.practitioner.leave.filter(
         cancelled_at=None, starts_at__lt=appointment.ends_at, ends_at__gt=appointment.starts_at
     ).first()

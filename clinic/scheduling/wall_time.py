@@ -43,7 +43,7 @@ def moment_of(wall: datetime, zone: ZoneInfo, *, fold: int | None = None) -> dat
 
 
 def nearest_moment(wall: datetime, zone: ZoneInfo) -> datetime:
-    """As `moment_of`, for hours instead of appointments: a time in the gap means its end, one that is twice the first."""
+    """As `moment_of`, for hours: a time in the gap means its end, one that comes twice the first."""
     try:
         return moment_of(wall, zone, fold=0)
     except NoSuchTime:

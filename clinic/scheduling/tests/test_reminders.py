@@ -1,4 +1,4 @@
-"""Reminders and confirmations: from the state at sending time, once each, never for a cancelled visit, opt-out respected."""
+"""Reminders and confirmations: from the state they find when they leave, once each; opt-out respected."""
 
 from datetime import timedelta
 

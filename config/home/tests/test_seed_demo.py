@@ -42,10 +42,7 @@ def everything():
     found = {"people": User.objects.count()}
     for tenant in Tenant.objects.order_by("slug"):
         with tenant_context(tenant.id):
-            found[tenant.slug] = [
-                model.objects.count()
-                for model in MODELS
-            ]
+            found[tenant.slug] = [model.objects.count() for model in MODELS]
     return found
 
 
