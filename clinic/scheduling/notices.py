@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from accounts.notifications.kinds import Composed, MailKind, register_mail
 from accounts.notifications.models import Delivery
@@ -45,7 +45,7 @@ def values_of(appointment: Appointment) -> dict[str, str]:
     patient = appointment.patient
     return {
         "name": patient.name if patient else "",
-        "date": date_format(wall.date(), "l j F Y"),
+        "date": date_format(wall.date(), pgettext("the day of an agenda", "l j F Y")),
         "time": f"{wall:%H:%M} ({appointment.time_zone.replace('_', ' ')})",
         "practitioner": appointment.practitioner.name,
         "location": ", ".join(part for part in (appointment.location.name, appointment.location.address) if part),
@@ -134,7 +134,7 @@ def _offer(delivery: Delivery) -> Composed | None:
     values = values_of(visit)
     until = wall_of(offer.expires_at, visit.location.zone)
     lead = _("a time has become free that you were waiting for. It is kept for you until %(until)s:") % {
-        "until": f"{date_format(until.date(), 'j F')} {until:%H:%M}"
+        "until": f"{date_format(until.date(), pgettext('a day in a mail', 'j F'))} {until:%H:%M}"
     }
     text = _body(lead, values) + "\n\n" + _("Answer on our page under “My appointments”, or call us.")
     return Composed(_("A time has become free: %(date)s") % values, text)
