@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from psycopg.errors import ExclusionViolation, UniqueViolation
 
 from accounts.permissions import Permission
@@ -446,7 +447,7 @@ def _say_gap(practitioner: Practitioner, gap: Gap) -> str:
     return _("“%(kind)s” of %(name)s lapsed on %(day)s.") % {
         "name": practitioner.name,
         "kind": gap.kind.name,
-        "day": date_format(gap.lapsed_on, "j F Y"),
+        "day": date_format(gap.lapsed_on, pgettext("a day in a sentence", "j F Y")),
     }
 
 
