@@ -64,7 +64,7 @@ class GrantForm(PlainText, forms.Form):
 
     effect = forms.ChoiceField(
         label=_("What"),
-        choices=[("grant", _("Give a permission")), ("deny", _("Keep a permission from them"))],
+        choices=[("grant", _("Give a permission")), ("deny", _("Withhold a permission"))],
         initial="grant",
         widget=forms.RadioSelect,
     )
