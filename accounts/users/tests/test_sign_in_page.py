@@ -347,7 +347,10 @@ def test_sign_out_ends_the_session_on_the_server(clinic, nurse, page_client):
 def test_sign_out_by_a_link_does_nothing(clinic, nurse, page_client):
     browser = page_client(nurse)
 
-    assert browser.get("/sign-out/").status_code == 405
+    page = browser.get("/sign-out/")
+    assert (page.status_code, page["Allow"]) == (405, "POST")
+    assert "belongs to a button" in page.text
+    assert 'href="/"' in page.text
     assert browser.get("/own/").status_code == 200
 
 
