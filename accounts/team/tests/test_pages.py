@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.permission_words import WORDS
+from accounts.permissions import DEFAULT_ROLES, PLATFORM_ROLE
 from accounts.team.services import groups, members, rights, roles
 from accounts.users.models import Grant, Group, GroupMember, HeldRole, Membership, Role, Session, User
 from accounts.users.tests.factories import MembershipFactory
@@ -334,6 +335,22 @@ def test_the_table_names_every_page():
 def test_people_of_another_clinic_are_not_there(browser, stranger, tail):
     for member_id in (stranger.pk, NOBODY):
         assert browser.get(f"/people/{member_id}/{tail}").status_code == 404
+
+
+@pytest.mark.parametrize("code", [*DEFAULT_ROLES, PLATFORM_ROLE])
+def test_every_built_in_role_says_what_it_is_for(clinic, code):
+    assert 20 < len(str(Role.objects.get(code=code).purpose)) < 120
+
+
+def test_what_a_role_is_for_stands_wherever_roles_are_given(browser, admin, nurse):
+    roles.create_role(name="Porters", description="<i>Brings & takes</i>", by=admin, permissions=[])
+    number = Role.objects.get(code="nurse").number
+    pages = ["/people/roles/", f"/people/roles/{number}/", f"/people/{nurse.pk}/roles/", "/people/invite/"]
+
+    for page in (browser.get(address) for address in pages):
+        assert page.status_code == 200
+        assert "Cares for people here" in text_of(page)
+        assert "<i>Brings" not in page.text
 
 
 def test_the_history_of_a_group_says_what_it_began_with_and_what_changed(browser):
