@@ -209,6 +209,21 @@ DEFAULT_ROLES = {
 }
 """code: (name, permissions). The order is also the order of precedence for "the primary role" of a member."""
 
+ROLE_PURPOSES = {
+    "admin": _("Runs the clinic's accounts, roles and settings, and works at the desk. Approves nothing."),
+    "doctor": _("Treats people here: writes in charts, restricts and archives them."),
+    "nurse": _("Cares for people here: registers them and writes in their charts."),
+    "staff": _("Works at the desk: registers people and keeps their details up to date."),
+    "patient": _("Is treated here: sees their own chart and nothing else."),
+    "quality_manager": _("Answers for quality: puts documents into force, closes cases, reviews emergency access."),
+    "qa": _("Works on quality: writes documents, looks into deviations, carries out improvements."),
+    "training_manager": _("Plans who learns what, and sees who has learned it."),
+    "auditor": _("Reads the records of quality and the audit trail, and changes nothing."),
+    "user": _("Reads documents in force, does their own training, reports what went wrong."),
+    "platform": _("Somebody of the platform who helps: sees settings and people, no charts."),
+}
+"""What each built-in role is for, in a sentence. Roles of the clinic's own have a description of their own."""
+
 PLATFORM_ROLE = "platform"
 """The role a platform administrator holds while working inside a clinic: its settings and people, no patient."""
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from tenancy.doors.addresses import client_address
 
 from . import metrics
-from .errors import Problem, not_found, respond
+from .errors import Problem, is_api, not_found, respond
 from .health import PROBES
 from .logs import write_access
 
@@ -123,6 +123,20 @@ class HealthMiddleware:
         response = probe(request) or respond(request, not_found(None))
         response["Content-Length"] = str(len(response.content))
         return response
+
+
+class MethodPageMiddleware:
+    """A page with a way back for who opens the address of a button: Django's own 405 is a blank sheet."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        if response.status_code != 405 or is_api(request.path_info) or response.content:
+            return response
+        sentence = _("Nothing can be opened at this address; it belongs to a button on another page.")
+        return respond(request, Problem(405, "method_not_allowed", sentence, {"Allow": response["Allow"]}))
 
 
 class ContentPolicyMiddleware(CSPMiddleware):

@@ -98,6 +98,7 @@ MIDDLEWARE = [
     "accounts.users.middleware.MemberMiddleware",
     "accounts.drafts.middleware.DraftMiddleware",
     "clinic.patients.middleware.RestrictedChartMiddleware",
+    "config.middleware.MethodPageMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"

@@ -2,7 +2,7 @@
 
 The linter asks a database which migrations are applied, so it gets an empty
 one of its own. A migration that is safe for a reason the linter cannot see
-says so with `IgnoreMigration()` among its operations, and a comment.
+stands in SAFE: it can not say so itself, the linter is not there where it runs.
 """
 
 import os
@@ -11,6 +11,17 @@ import tempfile
 from pathlib import Path
 
 from scripts.servers import start_postgres
+
+NO_RELEASE = "no release has these tables yet, so no older version runs beside this one"
+SAFE = {
+    "tenants 0003_sign_in_policy": NO_RELEASE,
+    "users 0004_people_groups_grants": NO_RELEASE,
+    "users 0006_role_version": NO_RELEASE,
+    "notifications 0003_interruptions": NO_RELEASE,
+    "second_factor 0002_drop_open_seeds": NO_RELEASE,
+    "practitioners 0004_specialties_documents": NO_RELEASE,
+    "scheduling 0006_qualifications": NO_RELEASE,
+}
 
 
 def main() -> int:
@@ -33,7 +44,10 @@ def lint(database_url: str) -> int:
 
     django.setup()
     ours = [config.label for config in apps.get_app_configs() if config.name in settings.ROOMS]
-    linter = MigrationLinter(include_apps=ours, analyser_string="postgresql", no_cache=True, quiet=["ok", "ignore"])
+    names = [known.partition(" ")[2] for known in SAFE]
+    linter = MigrationLinter(
+        include_apps=ours, ignore_name=names, analyser_string="postgresql", no_cache=True, quiet=["ok", "ignore"]
+    )
     linter.lint_all_migrations()
     connections.close_all()
     linter.print_summary()

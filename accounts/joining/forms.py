@@ -7,6 +7,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.users.forms import role_choices
 from accounts.users.models import User
 from accounts.users.passwords import LONGEST, find_problems, rules_in_words
 from tenancy.doors.plain_text import PlainText
@@ -188,7 +189,7 @@ class InviteForm(PlainText, forms.Form):
 
     def __init__(self, *args, roles=(), **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["roles"].choices = [(role.code, role.label) for role in roles]
+        self.fields["roles"].choices = role_choices(roles)
 
     def clean_specialties(self):
         words = [" ".join(word.split()) for word in self.cleaned_data["specialties"].split(",")]

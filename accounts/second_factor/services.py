@@ -281,7 +281,8 @@ def reset_second_factor(member: Membership, *, by: Membership, reason: str) -> N
     Told to the person and to the other administrators. Raises NotAllowed
     without the permission; RuleBroken for oneself, for who may change roles
     where the caller may not, without a reason, where there is nothing to take,
-    and for somebody whose account is not this clinic's alone: the second factor of another clinic's staff is not ours to remove.
+    and for somebody whose account is not this clinic's alone: the second factor
+    of another clinic's staff is not ours to remove.
     """
     if not by.may(Permission.USER_MANAGE):
         raise NotAllowed(_("You may not do this."))

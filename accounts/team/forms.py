@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from accounts.permission_words import sections, words_for
+from accounts.users.forms import role_choices
 from tenancy.doors.date_parts import DatePartsField
 from tenancy.doors.plain_text import PlainText
 
@@ -56,7 +57,7 @@ class RolesForm(PlainText, forms.Form):
 
     def __init__(self, *args, roles=(), **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["roles"].choices = [(role.code, role.label) for role in roles]
+        self.fields["roles"].choices = role_choices(roles)
 
 
 class GrantForm(PlainText, forms.Form):
@@ -64,7 +65,7 @@ class GrantForm(PlainText, forms.Form):
 
     effect = forms.ChoiceField(
         label=_("What"),
-        choices=[("grant", _("Give a permission")), ("deny", _("Keep a permission from them"))],
+        choices=[("grant", _("Give a permission")), ("deny", _("Withhold a permission"))],
         initial="grant",
         widget=forms.RadioSelect,
     )

@@ -22,7 +22,7 @@ ACTIONS = {
     "member_reactivated": gettext_lazy("Let in again"),
     "roles_assigned": gettext_lazy("Roles changed"),
     "permission_granted": gettext_lazy("Permission given"),
-    "permission_denied": gettext_lazy("Permission kept from them"),
+    "permission_denied": gettext_lazy("Permission withheld"),
     "grant_ended": gettext_lazy("Single permission ended"),
     "second_factor_reset": gettext_lazy("Second factor taken away"),
     "second_factor_added": gettext_lazy("Second factor set up"),
@@ -127,7 +127,7 @@ def grant_rows(grants, now) -> list[dict[str, Any]]:
         {
             "grant": grant,
             "words": words_for(grant.permission),
-            "effect": _("Kept from them") if grant.is_denial else _("Given"),
+            "effect": _("Withheld") if grant.is_denial else _("Given"),
             "tone": "warn" if grant.is_denial else "ok",
             "is_open": grant.ended_at is None and not (grant.valid_until and grant.valid_until <= now),
             "state": _grant_state(grant, now),
@@ -187,6 +187,7 @@ def history(entries: list[dict[str, Any]], labels: dict[str, str]) -> list[dict[
             "who": _("System") if entry["user"]["kind"] == "system" else entry["user"]["name"],
             "what": _what(entry),
             "changes": _changes(entry["changes"], labels),
+            "is_new": entry["action"] in {"group_created", "role_created"},
         }
         for entry in entries
     ]

@@ -148,10 +148,10 @@ def find_caller(request: HttpRequest) -> Caller | None:
         return Caller(session.membership.user, session.second_factor, until=until, here=session.tenant)
 
 
-def speak_language_of(request: HttpRequest, user: User) -> None:
-    """Answer in the language this person has chosen; where none is, in the browser's."""
-    if user.language:
-        translation.activate(user.language)
+def speak_language_of(request: HttpRequest, user: User, tenant: Tenant | None = None) -> None:
+    """Answer in the language this person has chosen, else in that of the clinic they are in, else in the browser's."""
+    if language := user.language or (tenant.language if tenant else ""):
+        translation.activate(language)
         request.LANGUAGE_CODE = translation.get_language()
 
 

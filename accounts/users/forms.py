@@ -1,4 +1,5 @@
 from django import forms
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from .platform import SHORTEST_REASON
@@ -18,6 +19,12 @@ class SignInForm(forms.Form):
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
+
+
+def role_choices(roles):
+    """Choices of checkboxes: each role with what it is for, so that nobody has to guess what they give."""
+    words = '<span>{} <span class="quiet">{}</span></span>'
+    return [(role.code, format_html(words, role.label, role.purpose) if role.purpose else role.label) for role in roles]
 
 
 class VisitForm(forms.Form):

@@ -4,7 +4,7 @@ import unicodedata
 
 from django.contrib.auth.hashers import BCryptPasswordHasher, BCryptSHA256PasswordHasher
 
-from .hashing import run_quietly
+from . import hashing
 
 
 def normalised(password: str) -> str:
@@ -17,8 +17,11 @@ class BCryptSHA256(BCryptSHA256PasswordHasher):
 
     rounds = 12
 
+    def _load_library(self):
+        return hashing
+
     def encode(self, password, salt):
-        return run_quietly(super().encode, normalised(password), salt)
+        return super().encode(normalised(password), salt)
 
 
 class PlainBCrypt(BCryptPasswordHasher):
@@ -26,8 +29,8 @@ class PlainBCrypt(BCryptPasswordHasher):
 
     rounds = 12
 
-    def encode(self, password, salt):
-        return run_quietly(super().encode, password, salt)
+    def _load_library(self):
+        return hashing
 
     def verify(self, password, encoded):
         try:

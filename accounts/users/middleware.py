@@ -83,7 +83,8 @@ class MemberMiddleware:
         if BACKGROUND_HEADER not in request.headers:
             sessions.touch_session(session)
         structlog.contextvars.bind_contextvars(tenant_id=str(tenant.id), actor_id=str(session.membership_id))
-        speak_language_of(request, session.membership.user)
+        # Programs say themselves which language they read; people without a choice read the clinic's.
+        speak_language_of(request, session.membership.user, None if API.match(request.path_info) else tenant)
 
     def _asleep(self, request, session_id):
         session = selectors.get_page_session(session_id)

@@ -13,7 +13,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.permissions import DEFAULT_ROLES, PATIENT_PORTAL, PLATFORM_PERMISSIONS, Permission
+from accounts.permissions import DEFAULT_ROLES, PATIENT_PORTAL, PLATFORM_PERMISSIONS, ROLE_PURPOSES, Permission
 from tenancy.tenants.models import (
     Tenant,
     TenantForeignKey,
@@ -152,6 +152,11 @@ class Role(TenantModel):
         """The name in the reader's language where the clinic has not given it one of its own."""
         built_in = DEFAULT_ROLES.get(self.code)
         return built_in[0] if built_in and self.is_built_in else self.name
+
+    @property
+    def purpose(self):
+        """What it is for, in the reader's language where it comes with the release; "" where nobody has said it."""
+        return ROLE_PURPOSES.get(self.code, "") if self.is_built_in else self.description
 
 
 def _in_precedence(roles: Iterable[Role]) -> list[Role]:

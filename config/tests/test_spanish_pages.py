@@ -125,7 +125,7 @@ def open_chart_pages(scene):
         "history, a version": browser.get(at["history"] + "?version=1"),
     }
     pages = read(pages)
-    for name in ("400", "403", "409", "429", "500"):
+    for name in ("400", "403", "405", "409", "429", "500"):
         with translation.override("es"):
             pages[name] = render_to_string(f"errors/{name}.html", {"code": "", "trace_id": "1"})
     with translation.override("es"):

@@ -1,12 +1,10 @@
 from django.db import migrations, models
-from django_migration_linter import IgnoreMigration
 
 
 class Migration(migrations.Migration):
     dependencies = [("notifications", "0002_row_security")]
 
     operations = [
-        IgnoreMigration(),  # no release has these tables yet, so no older version runs beside this one
         migrations.AddField(
             model_name="delivery",
             name="interruptions",

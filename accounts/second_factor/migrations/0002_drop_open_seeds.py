@@ -1,5 +1,4 @@
 from django.db import migrations
-from django_migration_linter import IgnoreMigration
 
 
 class Migration(migrations.Migration):
@@ -8,6 +7,5 @@ class Migration(migrations.Migration):
     dependencies = [("second_factor", "0001_initial")]
 
     operations = [
-        IgnoreMigration(),  # no release has this table, so no older version runs beside this one
         migrations.RunSQL("DROP TABLE IF EXISTS otp_totp_totpdevice", migrations.RunSQL.noop),
     ]

@@ -1,7 +1,6 @@
 import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
-from django_migration_linter import IgnoreMigration
 
 import tenancy.tenants.constraints
 import tenancy.tenants.context
@@ -16,7 +15,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        IgnoreMigration(),  # no release has these tables yet, so no older version runs beside this one
         migrations.AddField(
             model_name="membership",
             name="ends_at",

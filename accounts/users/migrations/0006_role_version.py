@@ -1,5 +1,4 @@
 from django.db import migrations, models
-from django_migration_linter import IgnoreMigration
 
 
 class Migration(migrations.Migration):
@@ -8,7 +7,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        IgnoreMigration(),  # no release has these roles yet, so no older version runs beside this one
         migrations.AddField(
             model_name="role",
             name="version",

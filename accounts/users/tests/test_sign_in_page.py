@@ -347,7 +347,10 @@ def test_sign_out_ends_the_session_on_the_server(clinic, nurse, page_client):
 def test_sign_out_by_a_link_does_nothing(clinic, nurse, page_client):
     browser = page_client(nurse)
 
-    assert browser.get("/sign-out/").status_code == 405
+    page = browser.get("/sign-out/")
+    assert (page.status_code, page["Allow"]) == (405, "POST")
+    assert "belongs to a button" in page.text
+    assert 'href="/"' in page.text
     assert browser.get("/own/").status_code == 200
 
 
@@ -359,6 +362,24 @@ def test_set_language_keeps_it_with_the_person(clinic, nurse, page_client, langu
 
     nurse.user.refresh_from_db()
     assert (answer["Location"], nurse.user.language) == ("/", kept)
+
+
+def test_pages_speak_the_clinics_language_to_whoever_chose_none(clinic, nurse, page_client):
+    clinic.language = "es"
+    clinic.save()
+    browser = page_client(nurse)
+    english = {"accept-language": "en"}
+
+    assert '<html lang="es"' in browser.get("/account/", headers=english).text
+    browser.post("/language/", {"language": "en"})
+    assert '<html lang="en"' in browser.get("/account/", headers={"accept-language": "es"}).text
+
+
+def test_the_api_speaks_the_programs_language_to_whoever_chose_none(clinic, nurse, api_client):
+    clinic.language = "es"
+    clinic.save()
+
+    assert api_client(nurse).get("/api/patients/00000000-0000-0000-0000-000000000000").json()["detail"] == "Not found"
 
 
 # --- The guard of pages ----------------------------------------------------------------------------------------------

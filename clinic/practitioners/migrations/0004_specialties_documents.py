@@ -1,7 +1,6 @@
 import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
-from django_migration_linter import IgnoreMigration
 
 import tenancy.tenants.constraints
 import tenancy.tenants.context
@@ -79,7 +78,6 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "specialties",
             },
         ),
-        IgnoreMigration(),  # no release has these tables yet, so no older version runs beside this one
         migrations.CreateModel(
             name="PractitionerSpecialty",
             fields=[

@@ -2,7 +2,6 @@
 
 import django.db.models.deletion
 from django.db import migrations, models
-from django_migration_linter import IgnoreMigration
 
 import tenancy.tenants.constraints
 import tenancy.tenants.context
@@ -19,7 +18,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        IgnoreMigration(),  # no release has these tables yet, so no older version runs beside this one
         migrations.AddField(
             model_name="appointment",
             name="override_reason",

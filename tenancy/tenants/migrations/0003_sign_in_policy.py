@@ -3,7 +3,6 @@
 import django.core.validators
 import django.utils.timezone
 from django.db import migrations, models
-from django_migration_linter import IgnoreMigration
 
 
 class Migration(migrations.Migration):
@@ -12,7 +11,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        IgnoreMigration(),  # no release has these tables yet, so no older version runs beside this one
         migrations.AddField(
             model_name="tenant",
             name="allows_registration",
