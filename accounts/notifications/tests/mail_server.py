@@ -44,6 +44,10 @@ class MailServer:
     def recipients(self) -> list[str]:
         return sorted(message["To"] for message in self.accepted)
 
+    def received_by(self, addresses: list[str]) -> list[str]:
+        """Those of these addresses that got mail, once for each; other tests that commit leave mail behind."""
+        return [address for address in self.recipients if address in addresses]
+
     async def handle_RCPT(self, server, session, envelope, address, options):
         self.asked.append(address)
         refusal = self.once.pop(address, None) or self.answers.get(address)

@@ -156,7 +156,7 @@ def test_au30_the_last_administrator_can_not_be_denied_it_or_deactivated(lonely_
         lambda: rights.deny_permission(
             lonely_admin, P.USER_MANAGE, by=nurse, reason="x", valid_from=timezone.now() + timedelta(days=3)
         ),
-        lambda: members.deactivate_member(lonely_admin, by=nurse, reason="x"),
+        lambda: members.deactivate_member(lonely_admin, by=None, reason="x"),
     ):
         with pytest.raises(RuleBroken, match="this is the last one"):
             act()
