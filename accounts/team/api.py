@@ -234,7 +234,7 @@ class UserViewSet(GenericViewSet):
     @action(detail=True, methods=["get"])
     def qualifications(self, request, pk):
         NoQuery.read(request)
-        rows = list_qualifications(selectors.get_member(pk))
+        rows = list_qualifications(selectors.get_member(pk, by=request.member))
         return Response({"items": QualificationSerializer(rows, many=True).data})
 
     @extend_schema(
@@ -252,7 +252,7 @@ class UserViewSet(GenericViewSet):
     )  # fmt: skip
     @qualifications.mapping.post
     def record_qualification(self, request, pk):
-        member = selectors.get_member(pk)
+        member = selectors.get_member(pk, by=request.member)
         row = record_qualification(member, by=request.member, **_checked(WriteQualificationSerializer, request))
         return Response(QualificationSerializer(row).data, status=status.HTTP_201_CREATED)
 

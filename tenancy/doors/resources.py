@@ -110,9 +110,7 @@ def describe(thing: str, example: dict[str, Any], change: dict[str, Any] | None 
             "partial_update": extend_schema(
                 request=write(partial=True),
                 responses={200: row},
-                examples=[
-                    OpenApiExample("A change", value=change or first, request_only=True)
-                ],
+                examples=[OpenApiExample("A change", value=change or first, request_only=True)],
                 summary=f"Change {thing}",
             ),
         }

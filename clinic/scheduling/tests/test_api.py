@@ -10,7 +10,7 @@ from accounts.users.tests.factories import MembershipFactory
 from clinic.patients import restricting
 from clinic.patients import services as patients
 from clinic.patients.tests.factories import PatientFactory
-from clinic.patients.tests.trails import actions_about
+from tenancy.audit.tests.trails import actions_about
 from clinic.practitioners import services as practitioners
 from clinic.scheduling import offering, services
 from clinic.scheduling.models import Appointment, AppointmentType
