@@ -170,6 +170,7 @@ class DayQuery(Query):
 class DaySlotsViewSet(GenericViewSet):
     """Free times of everybody on one day."""
 
+    names_others = True  # by id, in its body or query: 404 for what is not here
     queryset = Practitioner.objects.none()
     serializer_class = DaySlotsSerializer
     requires = {"list": (Permission.APPOINTMENT_VIEW, Permission.APPOINTMENT_BOOK_OWN)}
@@ -286,6 +287,7 @@ class StatusQuery(Query):
 class AppointmentViewSet(GenericViewSet):
     """Appointments. Nothing is deleted: a visit is cancelled, and its history stays."""
 
+    names_others = True  # by id, in its body or query: 404 for what is not here
     queryset = Appointment.objects.none()
     serializer_class = AppointmentSerializer
     versioned = True
@@ -568,6 +570,7 @@ class TypeQuery(PageQuery):
 class AppointmentTypeViewSet(ResourceViewSet):
     """Kinds of visits; patients find those they may ask for."""
 
+    names_others = True  # by id, in its body or query: 404 for what is not here
     key = "appointment_types"
     queryset = AppointmentType.objects.none()
     serializer_class = AppointmentTypeSerializer
@@ -625,6 +628,7 @@ class ScheduleQuery(PageQuery):
 class ScheduleViewSet(RemovableMixin, ResourceViewSet):
     """Weekly hours of doctors (Doctolib's schedules), by the clock of the location."""
 
+    names_others = True  # by id, in its body or query: 404 for what is not here
     key = "schedules"
     queryset = WorkingHours.objects.none()
     serializer_class = ScheduleSerializer
