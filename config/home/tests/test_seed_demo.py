@@ -104,7 +104,7 @@ def test_seed_demo_refuses_outside_of_the_demo(db, settings):
     assert not Tenant.objects.exists()
 
 
-def test_seed_demo_uses_a_password_the_rules_allow():
+def test_seed_demo_uses_a_password_the_rules_allow(db):
     validate_password(demo.PASSWORD, User(email="admin@demo.example", username="admin@demo.example", name="Camila"))
 
 
