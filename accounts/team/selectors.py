@@ -3,7 +3,6 @@
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -121,34 +120,6 @@ def get_grant(member: Membership, grant_id: UUID | str) -> Grant:
     """A grant of this member. Raises Http404."""
     grants = Grant.objects.select_related("membership__user", "membership__tenant")
     return get_object_or_404(grants, pk=grant_id, membership=member)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where one permission of a member comes from."""
-
-    permission: str
-    roles: tuple[str, ...]
-    groups: tuple[str, ...]
-    is_granted: bool
-    is_denied: bool
-
-
-def explain_permissions(member: Membership) -> list[Source]:
-    """Every permission a member has or would have without a denial, and which roles and groups bring it."""
-    groups = list(list_groups_of(member))
-    codes = {code for role in member.roles for code in role.permissions} | {c for g in groups for c in g.permissions}
-    codes |= member.rights.granted | member.rights.denied
-    return [
-        Source(
-            permission=code,
-            roles=tuple(str(role.label) for role in member.roles if code in role.permissions),
-            groups=tuple(group.name for group in groups if code in group.permissions),
-            is_granted=code in member.rights.granted,
-            is_denied=code in member.rights.denied,
-        )
-        for code in sorted(codes)
-    ]
 
 
 # --- Roles -----------------------------------------------------------------------------------------------------------
