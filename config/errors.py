@@ -282,8 +282,3 @@ def csrf_failure(request, reason=""):
 def api_not_found(request, *args, **kwargs):
     """The last route under /api, /v1 and /fhir: JSON 404 for whatever no room answers, in DEBUG too."""
     return respond(request, not_found(None))
-
-
-def too_many_requests(request, retry_after: int) -> HttpResponse:
-    """A 429 for pages that count on their own."""
-    return respond(request, _throttled(rest.Throttled(wait=retry_after)))

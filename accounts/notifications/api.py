@@ -8,13 +8,12 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.permissions import Permission
 from tenancy.doors.paging import PageQuery, paginate
 from tenancy.doors.query import Boolean
-from tenancy.doors.routers import UUID_FORM
+from tenancy.doors.routers import NUMBER_OR_UUID
 from tenancy.doors.schema import page_of
 
 from . import selectors, services
 from .serializers import CountSerializer, MarkAllReadSerializer, NotificationSerializer
 
-EITHER_ID = f"[0-9]{{1,9}}|{UUID_FORM}"
 EXAMPLE = {
     "id": 41,
     "uuid": "01939f0e-9a3c-7c4e-b0a1-2f6d1c9e7a55",
@@ -41,7 +40,7 @@ class NotificationQuery(PageQuery):
 class NotificationViewSet(GenericViewSet):
     """What the caller is told."""
 
-    lookup_value_regex = EITHER_ID
+    lookup_value_regex = NUMBER_OR_UUID
     requires = {
         "list": Permission.OWN_PROFILE,
         "mark_read": Permission.OWN_PROFILE,
@@ -60,7 +59,7 @@ class NotificationViewSet(GenericViewSet):
         responses={200: NotificationSerializer},
         parameters=[
             OpenApiParameter(
-                "id", {"type": "string", "pattern": f"^({EITHER_ID})$"}, OpenApiParameter.PATH,
+                "id", {"type": "string", "pattern": f"^({NUMBER_OR_UUID})$"}, OpenApiParameter.PATH,
                 description="The number or the uuid.",
             )
         ],

@@ -7,6 +7,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.shortcuts import get_object_or_404
 
 from accounts.permissions import Permission
+from tenancy.tenants.numbering import by_number_or_id
 
 from .kinds import CATEGORIES, all_kinds
 from .models import Delivery, Notification, Preference
@@ -24,9 +25,7 @@ def list_notifications(*, by: Any, unread: bool | None = None) -> QuerySet[Notif
 
 def get_notification(key: uuid.UUID | int | str, *, by: Any) -> Notification:
     """One of this member's own, by id or by number. Raises Http404 for anybody else's."""
-    text = str(key)
-    wanted = Q(number=int(text)) if text.isdecimal() else Q(pk=text)
-    return get_object_or_404(Notification.objects.filter(recipient=by), wanted)
+    return get_object_or_404(Notification.objects.filter(recipient=by), **by_number_or_id(key))
 
 
 def count_unread(member: Any) -> int:

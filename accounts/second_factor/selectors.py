@@ -22,12 +22,6 @@ def get_authenticator(user: User) -> Authenticator | None:
     return Authenticator.objects.filter(user=user, confirmed=True).first()
 
 
-def get_pending_authenticator(user: User) -> Authenticator | None:
-    """The one that was begun and not confirmed yet; None when that was more than 30 minutes ago."""
-    found = Authenticator.objects.filter(user=user, confirmed=False).first()
-    return found if found and found.is_pending else None
-
-
 def list_passkeys(user: User) -> QuerySet[WebAuthnCredential]:
     """The person's passkeys, the oldest first."""
     return WebAuthnCredential.objects.filter(user=user, confirmed=True).order_by("created_at", "pk")

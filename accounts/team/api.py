@@ -22,7 +22,7 @@ from tenancy.doors.etags import check_if_match, etag_for, not_modified
 from tenancy.doors.paging import PageQuery, paginate
 from tenancy.doors.query import Boolean, NoQuery, Text
 from tenancy.doors.refusals import FieldsRefused, problem
-from tenancy.doors.routers import UUID_FORM
+from tenancy.doors.routers import NUMBER_OR_UUID, UUID_FORM
 from tenancy.doors.schema import page_of
 from tenancy.rules import RuleBroken
 
@@ -50,7 +50,6 @@ from .serializers import (
 )
 from .services import groups, members, rights, roles
 
-NUMBER_OR_UUID = f"[0-9]{{1,9}}|{UUID_FORM}"
 ONLY_AT_WORK = ("specialization", "department")
 
 

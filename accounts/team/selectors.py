@@ -3,19 +3,17 @@
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import CharField, Count, Exists, F, Func, Max, OuterRef, Prefetch, Q, QuerySet, Value
 from django.db.models.functions import Concat, Lower
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from accounts.permissions import PLATFORM_ROLE, ROLE_ALIASES, Permission
 from accounts.users.models import Grant, Group, GroupMember, HeldRole, Membership, Role, Session, identity_key
+from tenancy.tenants.numbering import by_number_or_id
 
 _ACCENTED = [chr(code) for code in range(0xC0, 0x180) if len(unicodedata.normalize("NFKD", chr(code))) == 2]
 _WITH_ACCENTS = "".join(_ACCENTED) + "łŁøØđĐı"
@@ -123,34 +121,6 @@ def get_grant(member: Membership, grant_id: UUID | str) -> Grant:
     return get_object_or_404(grants, pk=grant_id, membership=member)
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where one permission of a member comes from."""
-
-    permission: str
-    roles: tuple[str, ...]
-    groups: tuple[str, ...]
-    is_granted: bool
-    is_denied: bool
-
-
-def explain_permissions(member: Membership) -> list[Source]:
-    """Every permission a member has or would have without a denial, and which roles and groups bring it."""
-    groups = list(list_groups_of(member))
-    codes = {code for role in member.roles for code in role.permissions} | {c for g in groups for c in g.permissions}
-    codes |= member.rights.granted | member.rights.denied
-    return [
-        Source(
-            permission=code,
-            roles=tuple(str(role.label) for role in member.roles if code in role.permissions),
-            groups=tuple(group.name for group in groups if code in group.permissions),
-            is_granted=code in member.rights.granted,
-            is_denied=code in member.rights.denied,
-        )
-        for code in sorted(codes)
-    ]
-
-
 # --- Roles -----------------------------------------------------------------------------------------------------------
 
 
@@ -166,7 +136,7 @@ def with_holders(roles: QuerySet[Role]) -> QuerySet[Role]:
 
 def get_role(key: str) -> Role:
     """A role by its number in this clinic or by its uuid. Raises Http404."""
-    return get_object_or_404(list_roles(), **_number_or_uuid(key))
+    return get_object_or_404(list_roles(), **by_number_or_id(key))
 
 
 def list_holders(role: Role) -> QuerySet[Membership]:
@@ -195,19 +165,10 @@ def list_groups_of(member: Membership) -> QuerySet[Group]:
 
 def get_group(key: str, *, by: Membership) -> Group:
     """A group by its number in this clinic or by its uuid; one that `by` may not see is not there. Raises Http404."""
-    return get_object_or_404(list_groups(by=by, include_ended=True), **_number_or_uuid(key))
+    return get_object_or_404(list_groups(by=by, include_ended=True), **by_number_or_id(key))
 
 
 def list_group_members(group: Group) -> QuerySet[GroupMember]:
     """Who is in a group now, by name."""
     rows = GroupMember.objects.filter(group=group, ended_at__isnull=True)
     return rows.select_related("membership__user").order_by("membership__user__name", "id")
-
-
-def _number_or_uuid(key: str) -> dict[str, Any]:
-    if key.isascii() and key.isdecimal() and len(key) < 10:
-        return {"number": int(key)}
-    try:
-        return {"pk": UUID(key)}
-    except ValueError:
-        raise Http404 from None

@@ -10,6 +10,7 @@ from django.urls import URLPattern, path
 from rest_framework.routers import SimpleRouter
 
 UUID_FORM = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+NUMBER_OR_UUID = f"[0-9]{{1,9}}|{UUID_FORM}"  # how quality resources are named in a path (decision X10)
 
 
 class HouseRouter(SimpleRouter):

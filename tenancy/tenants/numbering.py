@@ -1,6 +1,10 @@
 """Numbers people say aloud (patient 1042), counted per clinic without gaps."""
 
+from typing import Any
+from uuid import UUID
+
 from django.db import connection
+from django.http import Http404
 
 from .context import current_tenant_id
 from .models import new_id
@@ -22,3 +26,14 @@ def next_number(name: str, *, count: int = 1) -> int:
         cursor.execute(_NEXT, [new_id(), current_tenant_id(), name, count])
         (value,) = cursor.fetchone()
     return value - count + 1
+
+
+def by_number_or_id(key: object) -> dict[str, Any]:
+    """What to look a row up by that people name by number or uuid (decision X10). Raises Http404 for neither."""
+    text = str(key)
+    if text.isascii() and text.isdecimal() and len(text) < 10:
+        return {"number": int(text)}
+    try:
+        return {"pk": UUID(text)}
+    except ValueError:
+        raise Http404 from None
