@@ -92,7 +92,7 @@ def run_all(environ, state: State, host: str, port: int) -> int:
         complain(str(problem) + disk_note(state))
         return 1
     except Stopped:
-        say("stopping")
+        say("stopping; what is being answered is finished first")
         return 0
     finally:
         ignore_signals()
@@ -333,10 +333,7 @@ def serve(state: State, supervisor: Supervisor, environment: dict[str, str], hos
     shutil.rmtree(environment["METRICS_DIR"], ignore_errors=True)  # counts of processes that are gone
     celery = ["-m", "celery", "-A", "config"]
     commands = {
-        "web": [
-            *["-m", "granian", "config.wsgi:application", "--interface", "wsgi", "--host", host, "--port", str(port)],
-            *["--workers", "2", "--blocking-threads", "2", "--http", "1", "--no-ws"],
-        ],
+        "web": web_command(host, port),
         "worker": [
             *[*celery, "worker", "--concurrency", "1", "--loglevel", "INFO"],
             *["--without-gossip", "--without-mingle", "--without-heartbeat"],
@@ -354,6 +351,14 @@ def serve(state: State, supervisor: Supervisor, environment: dict[str, str], hos
     wait_for_answer(supervisor, state, f"http://{'[' + host + ']' if ':' in host else host}:{port}")
     keep("worker")
     keep("beat")
+
+
+def web_command(host: str, port: int, application: str = "config.wsgi:application") -> list[str]:
+    """The web server's arguments after `python`. Told to stop, it takes no more and answers what it has in hand."""
+    return [
+        *["-m", "granian", application, "--interface", "wsgi", "--host", host, "--port", str(port)],
+        *["--workers", "2", "--blocking-threads", "2", "--http", "1", "--no-ws"],
+    ]
 
 
 def wait_for_answer(supervisor: Supervisor, state: State, address: str) -> None:

@@ -15,7 +15,7 @@ from scripts.servers import Server, ServerProblem, start_process
 
 RESTARTS_ALLOWED = 6  # within RESTART_WINDOW seconds; one more and it is hopeless
 RESTART_WINDOW = 120
-STOP_SECONDS = 5
+STOP_SECONDS = 30  # for requests and tasks in hand; as long as Compose and the load balancer of deploy/aws give
 
 
 def say(sentence: str) -> None:
@@ -121,7 +121,11 @@ class Supervisor:
         complain(f"{kept.name} ended, starting it again" + (f" in {wait:g} s." if wait else "."))
 
     def stop(self) -> None:
-        """End everything. Our own programs are told together, then each server, the database last."""
+        """End everything. Our own programs are told together, then each server, the database last.
+
+        A program that is told finishes what it has in hand: the web server takes nothing new and answers what runs,
+        the worker ends its task. After STOP_SECONDS whatever is left is killed (security.md FA-14).
+        """
         programs = self.steps + [kept.running for kept in self.kept if isinstance(kept.running, Group)]
         for program in programs:
             program.ask_to_stop()

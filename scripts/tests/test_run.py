@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -207,9 +208,9 @@ def kill(state_dir, word):
         time.sleep(0.05)
 
 
-def status(port, path="/"):
+def status(port, path="/", seconds=5):
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=seconds) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
@@ -242,6 +243,26 @@ def count_users(state_dir):
     return int(done.stdout)
 
 
+@contextmanager
+def a_page_in_hand(state_dir, port):
+    """A page that is being answered for as long as the block lasts: the database lets it wait. Gives its status."""
+    lines = (state_dir / "env").read_text().splitlines()
+    admin = next(line.partition("=")[2] for line in lines if line.startswith("DATABASE_ADMIN_URL="))
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with (
+        ThreadPoolExecutor(1) as browser,
+        psycopg.connect(admin, dbname="carewright") as locking,
+        psycopg.connect(admin, dbname="carewright", autocommit=True) as looking,
+    ):
+        locking.execute("LOCK TABLE tenants_tenant")
+        page = browser.submit(status, port, "/sign-in/", seconds=60)
+        deadline = time.monotonic() + 30
+        while not looking.execute(waiting).fetchone()[0]:
+            assert time.monotonic() < deadline, "the page does not wait"
+            time.sleep(0.05)
+        yield page
+
+
 def test_run_opens_a_clinic_survives_kills_and_keeps_its_data(tmp_path, port):
     state_dir = tmp_path / "state"
     launcher = launch(state_dir, port)
@@ -256,8 +277,11 @@ def test_run_opens_a_clinic_survives_kills_and_keeps_its_data(tmp_path, port):
             kill(state_dir, word)
         wait_until_ready(launcher, port, 120)
 
-        launcher.terminate()
+        with a_page_in_hand(state_dir, port) as page:
+            launcher.terminate()
+            time.sleep(1)
         launcher.communicate(timeout=120)
+        assert page.result() == 200
         assert what_stays(state_dir) == {}
 
         launcher = launch(state_dir, port)

@@ -1,12 +1,17 @@
+import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from scripts import Problem
+from scripts.run import web_command
 from scripts.servers import ServerProblem
 from scripts.supervisor import RESTARTS_ALLOWED, Kept, Supervisor, end_leftovers, start_group
 
@@ -137,6 +142,62 @@ def test_stop_ends_everything_even_what_does_not_want_to(tmp_path, monkeypatch):
     assert not easy.is_running()
     assert not hard.is_running()
     assert time.monotonic() - started < 10
+
+
+SLOW_APPLICATION = """
+import time
+
+def application(environ, start_response):
+    time.sleep(float(environ["QUERY_STRING"]))
+    start_response("200 OK", [("Content-Length", "4")])
+    return [b"done"]
+"""
+
+
+def start_slow_web(supervisor, tmp_path):
+    """The web server as `make run` starts it, on an application that takes its time; its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (tmp_path / "slow.py").write_text(SLOW_APPLICATION)
+    command = web_command("127.0.0.1", port, application="slow:application")
+    supervisor.add("web", starter(tmp_path, [sys.executable, *command]))
+    wait_for(lambda: ask(port, 0) == b"done")
+    return port
+
+
+def ask(port, seconds):
+    """What the answer says that takes so long; None where it never came."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/?{seconds}", timeout=30) as answer:
+            return answer.read()
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def stop_while_asked(supervisor, port, seconds):
+    """Answers to three requests, in hand at the moment of the stop: one more than one process has threads."""
+    with ThreadPoolExecutor(3) as clients:
+        answers = [clients.submit(ask, port, seconds) for _ in range(3)]
+        time.sleep(0.5)
+        supervisor.stop()
+        return [answer.result() for answer in answers]
+
+
+def test_fa14_stop_lets_requests_in_hand_finish_and_takes_no_more(supervisor, tmp_path):
+    port = start_slow_web(supervisor, tmp_path)
+
+    answers = stop_while_asked(supervisor, port, 2)
+
+    assert answers == [b"done"] * 3
+    assert ask(port, 0) is None
+
+
+def test_fa14_without_patience_the_same_requests_are_cut(supervisor, tmp_path, monkeypatch):
+    monkeypatch.setattr("scripts.supervisor.STOP_SECONDS", 0.5)
+    port = start_slow_web(supervisor, tmp_path)
+
+    assert None in stop_while_asked(supervisor, port, 4)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
