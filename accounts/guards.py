@@ -6,6 +6,7 @@ a second factor. A page or action that names nothing is
 refused, and a house rule test fails.
 """
 
+import re
 from functools import wraps
 from urllib.parse import urlsplit
 
@@ -19,6 +20,9 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 
 from tenancy.rules import NotAllowed
+
+FOR_SERVERS = re.compile(r"^/(v1|fhir)(/|$)")
+"""Doors for other servers: they take keys, and tokens of members, but no cookies. The other doors take no keys."""
 
 PUBLIC = "public"
 """In a `requires` table: this action needs nobody to be signed in."""
@@ -90,7 +94,16 @@ class HasNamedPermission(BasePermission):
         if named == (PUBLIC,):
             return True
         if request.member is None:
-            raise NotAuthenticated
+            raise _who_are_you(request)
         if request.must_enrol and view.action not in getattr(view, "while_enrolling", ()):
             raise NotAllowed(_("Set up your second factor first."), code="two_factor_enrolment_required")
         return any(request.member.may(permission) for permission in named)
+
+
+def _who_are_you(request) -> NotAuthenticated:
+    """401, for servers in the words of contract.md 5.1."""
+    if not FOR_SERVERS.match(request.path_info):
+        return NotAuthenticated()
+    if request.headers.get("X-Api-Key"):
+        return NotAuthenticated(_("Invalid API key"))
+    return NotAuthenticated(_("API key required. Provide X-Api-Key header."))

@@ -33,7 +33,7 @@ from tenancy.tenants.tests.databases import address
 from .environment import Environment
 
 RUN_DIRECTORY = "CAREWRIGHT_TEST_RUN"
-FIXTURES = ["tenancy.tenants.tests.fixtures", "accounts.users.tests.fixtures"]
+FIXTURES = ["tenancy.tenants.tests.fixtures", "accounts.users.tests.fixtures", "accounts.api_keys.tests.fixtures"]
 
 
 class QuickBCrypt(BCryptSHA256):

@@ -7,7 +7,6 @@ no two workers send it; what the server says is written in it. Between the
 server's yes and our commit a crash sends a mail twice, with the same Message-ID.
 """
 
-import random
 import re
 import smtplib
 import time
@@ -24,6 +23,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 from django.utils import timezone
 
+from tenancy import backoff
 from tenancy.tenants.context import tenant_context
 
 from . import services
@@ -114,8 +114,7 @@ def _claim() -> Delivery | None:
 
 def pause_after(attempts: int) -> timedelta:
     """How long to wait after so many tries: twice as long each time, up to half an hour, give or take a fifth."""
-    pause = min(FIRST_PAUSE * 2 ** min(attempts - 1, 20), LONGEST_PAUSE)
-    return pause * random.uniform(0.8, 1.2)  # noqa: S311  (spreads load; nothing secret)
+    return backoff.pause_after(attempts, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
 
 
 # --- Trying ----------------------------------------------------------------------------------------------------------

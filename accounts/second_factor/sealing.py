@@ -1,21 +1,19 @@
 """What of a second factor lies in the database, so that reading the database is not enough to use it.
 
-Both keys come from SECRET_KEY by HKDF (RFC 5869), one for each person and
-purpose: a row copied to somebody else opens nothing. SECRET_KEY_FALLBACKS still
-open what an earlier key has closed (ASVS 6.5.2, 6.5.3; HIPAA 164.312(a)(2)(iv)).
+Seeds are sealed, recovery codes kept as fingerprints, each with a key of its
+own for each person (`tenancy.sealing`): a row copied to somebody else opens
+nothing (ASVS 6.5.2, 6.5.3).
 """
 
-import base64
 import hmac
 import re
 import secrets
 from uuid import UUID
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
+from tenancy import sealing
+from tenancy.sealing import InvalidToken
 
+SEED = "authenticator seed"
 SEED_BYTES = 20
 CODE_LENGTH = 12
 # Crockford's base 32: no letter that looks like a digit. Twelve of them are 60 bits.
@@ -32,12 +30,12 @@ def new_seed() -> bytes:
 
 def seal(seed: bytes, user_id: UUID) -> bytes:
     """A seed as it is stored."""
-    return _fernet(user_id).encrypt(seed)
+    return sealing.seal(seed, purpose=SEED, owner_id=user_id)
 
 
 def unseal(sealed: bytes, user_id: UUID) -> bytes:
     """The seed in a row of this person. Raises InvalidToken where it was sealed for somebody else or elsewhere."""
-    return _fernet(user_id).decrypt(bytes(sealed))
+    return sealing.unseal(sealed, purpose=SEED, owner_id=user_id)
 
 
 def new_code() -> str:
@@ -54,14 +52,4 @@ def plain_code(text: str) -> str:
 
 def fingerprints(code: str, user_id: UUID) -> list[str]:
     """HMAC-SHA256 of a plain code in hex, the one of today's key first, then those of earlier keys."""
-    return [hmac.digest(key, code.encode(), "sha256").hex() for key in _keys("recovery code", user_id)]
-
-
-def _fernet(user_id: UUID) -> MultiFernet:
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in _keys("authenticator seed", user_id)])
-
-
-def _keys(purpose: str, user_id: UUID) -> list[bytes]:
-    info = f"carewright {purpose} {user_id}".encode()
-    secret_keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return [HKDF(SHA256(), length=32, salt=None, info=info).derive(key.encode()) for key in secret_keys]
+    return [hmac.digest(key, code.encode(), "sha256").hex() for key in sealing.derive_keys("recovery code", user_id)]

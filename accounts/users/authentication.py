@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ParseError
 
+from accounts.guards import FOR_SERVERS
 from tenancy.doors.origins import is_cross_site
 from tenancy.rules import NotAllowed
 
@@ -29,10 +30,11 @@ class OneCredential(BaseAuthentication):
             return None
         if request.credential.kind == "cookie":
             refuse_cross_site(request)
-        return request.member.user, request.credential
+        # A key is no person; nothing in the house asks DRF who it is.
+        return getattr(request.member, "user", request.member), request.credential
 
     def authenticate_header(self, request):
-        return 'Bearer realm="carewright"'
+        return 'ApiKey realm="carewright"' if FOR_SERVERS.match(request.path_info) else 'Bearer realm="carewright"'
 
 
 def refuse_cross_site(request, *, header_required: bool = False) -> None:

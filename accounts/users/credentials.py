@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
+from accounts.api_keys.key_text import SentKey, read_key
+from accounts.guards import FOR_SERVERS
+
 from .tokens import Claims, TokenRefused, read_token
 
 ACCESS_COOKIE = "access_token"
 REFRESH_COOKIE = "refresh_token"
 CSRF_COOKIE = "XSRF-TOKEN"
+KEY_HEADER = "X-Api-Key"
 
 
 class TwoCallers(Exception):
@@ -15,26 +19,39 @@ class TwoCallers(Exception):
 
 @dataclass(frozen=True)
 class Credential:
-    """How the caller proved who they are. `claims` is None where the token was refused."""
+    """How the caller proved who they are. `claims` is None where the token was refused, and always for a key.
+
+    `key` is what an API key claims, None where no key of ours looks like that
+    or this door takes none; whether it is true is looked up inside its clinic.
+    """
 
     kind: str
     claims: Claims | None
+    key: SentKey | None = None
 
 
 def read_credential(request) -> Credential | None:
-    """The one credential of a request: Bearer, else the access cookie, else None.
+    """The one credential of a request: API key, else Bearer, else the access cookie, else None.
 
-    Both may come along when they name the same session. Raises TwoCallers otherwise.
+    Bearer and cookie may come along when they name the same session. Raises
+    TwoCallers for everything else that comes together.
     """
+    for_servers = FOR_SERVERS.match(request.path_info) is not None
     found = []
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         found.append(_read("bearer", token.strip(" ")))
     if cookie := request.COOKIES.get(ACCESS_COOKIE):
         found.append(_read("cookie", cookie))
+    if text := request.headers.get(KEY_HEADER, ""):
+        if any(other.claims for other in found):
+            raise TwoCallers
+        return Credential("key", None, read_key(text) if for_servers else None)
     if len(found) == 2 and not _same_caller(*found):
         raise TwoCallers
-    return found[0] if found else None
+    if not found or (for_servers and found[0].kind == "cookie"):
+        return None
+    return found[0]
 
 
 def _read(kind: str, token: str) -> Credential:

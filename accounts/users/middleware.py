@@ -6,6 +6,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.api_keys.recognition import recognise_key, recognise_platform_key
 from tenancy.tenants.context import tenant_context
 
 from . import selectors, sessions
@@ -29,7 +30,8 @@ class MemberMiddleware:
     """Sets `request.member` and `request.tenant`, and runs the request inside that clinic's transaction.
 
     Pages and admin bring a Django session, the API a token; both name a
-    `Session` row, which is checked at every request. A request that names
+    `Session` row, which is checked at every request. Other servers bring an
+    API key, which is then the `member`. A request that names
     nobody runs without a clinic. `request.must_enrol` says that nothing but
     setting up a second factor is open to the member. `request.asleep` is the
     member whose browser sends a form after its session was idle for too long:
@@ -46,6 +48,7 @@ class MemberMiddleware:
         request.other_clinics = ()
         tenant_id, session_id = self._claimed(request)
         if tenant_id is None:
+            self._recognise_platform(request)
             return self.get_response(request)
         with tenant_context(tenant_id):
             self._recognise(request, session_id)
@@ -65,10 +68,20 @@ class MemberMiddleware:
             request.credential = read_credential(request)
         except TwoCallers:
             request.two_callers = True
+        if request.credential and request.credential.key:
+            return request.credential.key.tenant_id, None
         claims = request.credential.claims if request.credential else None
         return (claims.tenant_id, claims.session_id) if claims else (None, None)
 
+    def _recognise_platform(self, request):
+        """A platform key is in no clinic, and neither is what it may ask for."""
+        if request.credential and request.credential.key:
+            request.member = recognise_platform_key(request.credential.key)
+
     def _recognise(self, request, session_id):
+        if request.credential and request.credential.key:
+            self._recognise_key(request)
+            return
         session = recognise_session(session_id)
         if session is None or not self._belongs(request, session):
             if request.method == "POST" and not API.match(request.path_info):
@@ -85,6 +98,13 @@ class MemberMiddleware:
         structlog.contextvars.bind_contextvars(tenant_id=str(tenant.id), actor_id=str(session.membership_id))
         # Programs say themselves which language they read; people without a choice read the clinic's.
         speak_language_of(request, session.membership.user, None if API.match(request.path_info) else tenant)
+
+    def _recognise_key(self, request):
+        key = recognise_key(request.credential.key)
+        if key is None:
+            return
+        request.member, request.tenant = key, key.tenant
+        structlog.contextvars.bind_contextvars(tenant_id=str(key.tenant_id), key_id=str(key.pk))
 
     def _asleep(self, request, session_id):
         session = selectors.get_page_session(session_id)

@@ -206,6 +206,11 @@ class Membership(TenantModel):
     def display_name(self):
         return self.user.name
 
+    @property
+    def member(self) -> "Membership":
+        """Itself: what columns like `created_by` name. A `by` that is a key has none."""
+        return self
+
     @cached_property
     def roles(self) -> list[Role]:
         """Roles of this member, the primary one first."""
