@@ -2,26 +2,20 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 
-from accounts.notifications import kinds, notices, services, tasks
+from accounts.notifications import kinds, notices, services
 from accounts.notifications.models import Delivery
 from accounts.notifications.tests.mail_server import MailServer, wait_until
 from accounts.users.tests.factories import MembershipFactory, open_clinic
-from config.celery import app
-from scripts import servers
 from tenancy.tenants.context import tenant_context
 
-ROOT = Path(__file__).resolve().parents[2]
+from .workers import RECOVERY_SECONDS, kill, run_broker, run_worker
+
 # A worker knows the kinds of the house only, so the test uses one of them, and wants it mailed.
 KIND = kinds.Kind(notices.MAIL_FAILED.code, "system", title="…", body="…", mail="now")
-RECOVERY_SECONDS = 30
 
 
 @pytest.fixture
@@ -32,68 +26,15 @@ def mail_server():
 
 
 @pytest.fixture
-def broker(tmp_path, monkeypatch):
-    """A Redis of this test's own, which this process and the worker use; `broker.kill()`, `broker.start()`."""
-    broker = Broker(tmp_path / "redis")
-    broker.start()
-    usual = app.conf.broker_url
-    monkeypatch.setattr(tasks, "_deaf_until", 0.0)
-    connect_to(broker.server.url.replace("unix://", "redis+socket://", 1))
-    yield broker
-    connect_to(usual)
-    broker.server.stop()
-
-
-def connect_to(address):
-    """Where this process leaves its tasks from now on."""
-    app.conf.broker_url = app.conf.broker_write_url = address
-    app.amqp._producer_pool = app._pool = None
-
-
-class Broker:
-    def __init__(self, directory):
-        self.directory = directory
-        self.server = None
-
-    def start(self):
-        self.server = servers.start_redis(self.directory)
-
-    def kill(self):
-        os.kill(self.server.pid, signal.SIGKILL)
-        assert wait_until(lambda: not self.server.is_running())
+def broker(tmp_path):
+    with run_broker(tmp_path / "redis") as broker:
+        yield broker
 
 
 @pytest.fixture
 def worker(broker, mail_server, tmp_path):
-    """`with worker():` a worker with its clock, in a process group of its own."""
-
-    @contextmanager
-    def run():
-        environment = os.environ | {
-            "REDIS_URL": broker.server.url,
-            "EMAIL_URL": f"smtp://127.0.0.1:{mail_server.port}",
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-        }
-        command = ["worker", "-B", "-s", str(tmp_path / "beat"), "--concurrency", "1", "--loglevel", "WARNING"]
-        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        with open(tmp_path / "worker.log", "ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "config", *command, *quiet],
-                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        try:
-            yield process
-        finally:
-            kill(process)
-
-    return run
-
-
-def kill(process):
-    """kill -9 of the worker and all it has started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
+    """`with worker():` a worker that mails to our server."""
+    return lambda: run_worker(broker, tmp_path, EMAIL_URL=f"smtp://127.0.0.1:{mail_server.port}")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Codes are good once, wrong ones are counted, seeds lie sealed (security.md AU-12 to AU-17)."""
 
+import base64
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -224,7 +225,7 @@ def test_a_seed_read_by_sql_is_worthless(clinic, nurse, doctor):
 
     seed = device.seed
     assert len(seed) == 20
-    for form in (seed.hex(), device.typed_seed, sealing.base64.b64encode(seed).decode().rstrip("=")):
+    for form in (seed.hex(), device.typed_seed, base64.b64encode(seed).decode().rstrip("=")):
         assert form.lower() not in row.lower()
     with pytest.raises(sealing.InvalidToken):
         sealing.unseal(device.sealed_seed, doctor.user_id)
