@@ -23,3 +23,7 @@ ROOMS = [
 
 cookie_flavour = [path("", include("accounts.users.urls_api")), *ROOMS]
 token_flavour = [path("", include("accounts.users.urls_api_token")), *ROOMS]
+
+integration = [
+    path("", include("accounts.integrations.urls_v1")),
+]

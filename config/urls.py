@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("accounts.notifications.urls")),
     path("", include("accounts.joining.urls")),
     path("", include("accounts.team.urls")),
+    path("integrations/", include("accounts.integrations.urls")),
     path("patients/", include("clinic.patients.urls")),
     path("", include("clinic.scheduling.urls")),
     path("", include("accounts.qualifications.urls")),
@@ -32,6 +33,7 @@ urlpatterns = [
     *both_slashes("api/redoc", openapi.reference),
     path("api/v1/", include((api.token_flavour, "api_v1"))),
     path("api/", include((api.cookie_flavour, "api"))),
+    path("v1/", include((api.integration, "v1"))),
     re_path(r"^(?P<unknown>(?:api|v1|fhir)(?:/.*)?)$", errors.api_not_found),
 ]
 

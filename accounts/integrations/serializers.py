@@ -64,14 +64,16 @@ class RevokeSerializer(KnownFieldsSerializer):
     tenant_id = serializers.UUIDField(required=False)
 
 
+class MessageSerializer(serializers.Serializer):
+    message = serializers.CharField()
+
+
 class TenantSerializer(serializers.ModelSerializer):
     """A clinic as the operator sees it."""
 
-    updated_at = serializers.DateTimeField(source="changed_at")
-
     class Meta:
         model = Tenant
-        fields = ["id", "slug", "name", "is_active", "time_zone", "language", "country", "created_at", "updated_at"]
+        fields = ["id", "slug", "name", "is_active", "time_zone", "language", "country", "created_at"]
 
 
 class WriteTenantSerializer(KnownFieldsSerializer):

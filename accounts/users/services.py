@@ -104,24 +104,36 @@ def bring_built_in_roles() -> None:
 
 
 def create_tenant(
-    *, slug: str, name: str, admin_email: str, admin_password: str | None = None, **fields: Any
-) -> tuple[Tenant, Membership]:
+    *,
+    slug: str,
+    name: str,
+    admin_email: str | None,
+    admin_password: str | None = None,
+    opened_by: Any = None,
+    **fields: Any,
+) -> tuple[Tenant, Membership | None]:
     """Open a clinic: the tenant, its default roles and its first administrator, all or nothing.
 
     An existing person with this e-mail address becomes the administrator and
-    keeps their password. Raises RuleBroken or ValidationError with the reason.
+    keeps their password; without an address there is none yet. `opened_by` is
+    the platform key behind it, None for commands. Raises RuleBroken or
+    ValidationError with the reason.
     """
     tenant = Tenant(slug=slug, name=name, **fields)
     tenant.full_clean()
     with tenant_context(tenant.id):
         tenant.save(force_insert=True)
         bring_built_in_roles()
-        user = User.objects.filter(email_key=identity_key(admin_email)).first()
-        if user is None:
-            user = create_user(email=admin_email, name=admin_email.partition("@")[0], password=admin_password)
-        member = add_member(user, roles=["admin"], by=None)
-        audit.record("tenant_created", None, by=None, details={"slug": slug})
+        member = _first_administrator(admin_email, admin_password) if admin_email else None
+        audit.record("tenant_created", None, by=opened_by, details={"slug": slug})
     return tenant, member
+
+
+def _first_administrator(email: str, password: str | None) -> Membership:
+    user = User.objects.filter(email_key=identity_key(email)).first()
+    if user is None:
+        user = create_user(email=email, name=email.partition("@")[0], password=password)
+    return add_member(user, roles=["admin"], by=None)
 
 
 @transaction.atomic

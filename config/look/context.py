@@ -62,6 +62,7 @@ DESTINATIONS = [
     Destination("waiting:list", _("Waiting list"), "hourglass", Permission.APPOINTMENT_VIEW, "w"),
     Destination("rules:places", _("Clinic setup"), "sliders-horizontal", Permission.SCHEDULE_MANAGE, "b"),
     Destination("team:list", _("Staff"), "id-card", Permission.USER_MANAGE, "s"),
+    Destination("integrations:keys", _("Integrations"), "plug", Permission.INTEGRATION_MANAGE, "i"),
     Destination("audit:list", _("Audit trail"), "scroll-text", Permission.AUDIT_VIEW_ALL, "a"),
 ]
 
@@ -78,6 +79,12 @@ STAFF_TABS = [
     Destination("team:groups", _("Groups"), "", Permission.GROUP_MANAGE),
     Destination("qualifications:kinds", _("Qualifications"), "", Permission.QUALIFICATION_MANAGE),
     Destination("team:settings", _("Signing in"), "", Permission.ADMIN_SITE),
+]
+
+INTEGRATION_TABS = [
+    Destination("integrations:keys", _("API keys"), "", Permission.INTEGRATION_MANAGE),
+    Destination("integrations:webhooks", _("Webhooks"), "", Permission.INTEGRATION_MANAGE),
+    Destination("integrations:deliveries", _("Deliveries"), "", Permission.INTEGRATION_MANAGE),
 ]
 
 
@@ -134,6 +141,11 @@ class Frame:
     def staff_tabs(self):
         """For components/tabs.html over the pages about the staff."""
         return self._tabs(STAFF_TABS)
+
+    @property
+    def integration_tabs(self):
+        """For components/tabs.html over the pages about other programs."""
+        return self._tabs(INTEGRATION_TABS)
 
     def _tabs(self, places):
         match = getattr(self.request, "resolver_match", None)
