@@ -74,6 +74,27 @@ class ApiKey(TenantModel):
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
+class MadeOnce(TenantModel):
+    """What a caller has made under a key in the body (`once.make_once`). `caller_id` is the first key of its line."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE (object_id)")
+
+    caller_id = models.UUIDField()
+    kind = models.CharField(max_length=20)
+    key = models.CharField(max_length=255, db_collation="C")
+    fingerprint = models.CharField(max_length=64)
+    object_id = models.UUIDField(null=True)
+    made_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "caller_id", "kind", "key"], name="api_keys_madeonce_key_uniq")
+        ]
+
+    def __str__(self):
+        return f"{self.kind} {self.key}"
+
+
 class PlatformKey(models.Model):
     """A key of the operator, in no clinic: opens `/v1/tenants`, and the keys of a clinic it names. Sees no patient."""
 

@@ -80,13 +80,17 @@ class PatientQuerySet(TenantQuerySet):
         (docs/decisions/0009). Rows taken as `values()` come as they are: ask for nothing but ids so.
         """
         if member.may("patients.view"):
-            visible = self._chain()
-            visible._iterable_class = MaskedRows
-            visible.opened = partial(open_charts, member)
-            return visible
+            return self.masked_for(member)
         if member.may("patients.view_own"):
             return self.filter(user_id=member.user_id)
         return self.none()
+
+    def masked_for(self, member: Membership):
+        """All patients, restricted charts masked, whether or not the member may see any: for what hangs on them."""
+        visible = self._chain()
+        visible._iterable_class = MaskedRows
+        visible.opened = partial(open_charts, member)
+        return visible
 
     def with_lookups(self):
         return self.select_related("gender", "document_type", "insurer")
@@ -554,7 +558,12 @@ class EmergencyAccess(TenantModel):
 
 
 def open_charts(member: Membership) -> dict[UUID, EmergencyAccess | None]:
-    """Restricted charts this member may open now, and the emergency access that lets them; None for the lists."""
+    """Restricted charts this member may open now, and the emergency access that lets them; None for the lists.
+
+    An API key opens none: it is on no list and breaks no glass.
+    """
+    if member.member is None:
+        return {}
     found: dict[UUID, EmergencyAccess | None] = {}
     if member.may("admin.break_glass"):
         live = EmergencyAccess.objects.live(timezone.now()).filter(member=member)

@@ -174,7 +174,7 @@ def history_entries(changes, patient: Patient, fields: list[CustomField], shown:
     return [
         {
             "at": change.version.pgh_created_at,
-            "who": change.version.updated_by.display_name if change.version.updated_by else _("Import"),
+            "who": change.who or _("Import"),
             "what": _("Version %(number)s") % {"number": change.version.version},
             "url": f"{address}?version={change.version.version}" if change.version.version != newest else "",
             "is_shown": bool(shown) and shown.version == change.version.version,

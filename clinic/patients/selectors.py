@@ -198,10 +198,12 @@ def _similarity(one: Patient, other: Patient) -> float:
 
 @dataclass(frozen=True)
 class VersionChange:
-    """One saved version: the row as it was, and what differed from the one before (field, before, after)."""
+    """One saved version: the row as it was, what differed from the one before (field, before, after), and who
+    saved it (a member or an API key; "" for an import)."""
 
     version: PatientVersion
     changes: tuple[tuple[str, Any, Any], ...]
+    who: str = ""
 
 
 def list_versions(patient: Patient) -> list[VersionChange]:
@@ -211,9 +213,11 @@ def list_versions(patient: Patient) -> list[VersionChange]:
         .select_related("gender", "document_type", "insurer", "updated_by__user")
         .order_by("pgh_id")
     )
+    keys = audit_selectors.keys_by_version(patient) if any(v.updated_by_id is None for v in versions) else {}
     history, before = [], None
     for version in versions:
-        history.append(VersionChange(version, tuple(_differences(before, version)) if before else ()))
+        who = version.updated_by.display_name if version.updated_by else keys.get(str(version.version), "")
+        history.append(VersionChange(version, tuple(_differences(before, version)) if before else (), who))
         before = version
     return history[::-1]
 

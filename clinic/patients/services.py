@@ -56,7 +56,7 @@ def create_patient(
     """
     patient = build_patient(data)
     patient.number = next_number("patient")
-    patient.updated_by = by
+    patient.updated_by = by.member if by else None
     _save(patient, force_insert=True)
     values = _store_identifiers(patient, identifiers)
     store_tokens(patient, values)
@@ -98,7 +98,7 @@ def update_patient(
     if not changed:
         return patient
     patient.version += 1
-    patient.updated_at, patient.updated_by = timezone.now(), by
+    patient.updated_at, patient.updated_by = timezone.now(), by.member if by else None
     _save(patient)
     if wanted != known:
         patient.identifiers.all().delete()
@@ -149,7 +149,7 @@ def record_consent(patient: Patient, *, by: Membership, kind: str, granted: bool
     if kind == Consent.Kind.DATA_PROCESSING and patient.habeas_data != granted:
         patient.habeas_data = granted
         patient.version += 1
-        patient.updated_at, patient.updated_by = timezone.now(), by
+        patient.updated_at, patient.updated_by = timezone.now(), by.member if by else None
         patient.save(force_update=True)
     audit.record("consent_recorded", patient, by=by, details={"kind": kind, "granted": granted, "note": note})
     return consent
@@ -249,7 +249,7 @@ def _save(patient: Patient, **how: Any) -> None:
 def save_state(patient: Patient, action: str, *, by: Membership, reason: str = "") -> Patient:
     """Save a locked row in another state, as its next version, with a line in the trail."""
     patient.version += 1
-    patient.updated_at, patient.updated_by = timezone.now(), by
+    patient.updated_at, patient.updated_by = timezone.now(), by.member if by else None
     patient.save(force_update=True)
     audit.record(action, patient, by=by, reason=reason)
     return patient
@@ -282,7 +282,11 @@ def _identifier_key(item: dict[str, str]) -> tuple[str, str, str]:
 
 def _add_consent(patient: Patient, *, by: Membership | None, kind: str, granted: bool, note: str = "") -> Consent:
     return Consent.objects.create(
-        patient=patient, kind=kind, granted=granted, note=" ".join(note.split())[:300], recorded_by=by
+        patient=patient,
+        kind=kind,
+        granted=granted,
+        note=" ".join(note.split())[:300],
+        recorded_by=by.member if by else None,
     )
 
 

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.qualifications.models import QualificationKind
 from accounts.users.models import Membership
@@ -26,6 +27,16 @@ class Modality(models.TextChoices):
     VIDEO = "video", _("Video")
     PHONE = "phone", _("Phone")
     HOME = "home", _("At home")
+
+
+class NotificationState(models.TextChoices):
+    """What has become of a message about a visit that another system sends (Secre)."""
+
+    PENDING = "pending", pgettext_lazy("a message", "Pending")
+    SENT = "sent", pgettext_lazy("a message", "Sent")
+    DELIVERED = "delivered", pgettext_lazy("a message", "Delivered")
+    FAILED = "failed", pgettext_lazy("a message", "Failed")
+    BOUNCED = "bounced", pgettext_lazy("a message", "Came back")
 
 
 class AppointmentType(TenantModel):
@@ -302,6 +313,15 @@ class Appointment(TenantModel):
     reason = models.CharField(_("reason for the visit"), max_length=500, blank=True)
     notes = models.TextField(_("notes"), max_length=5000, blank=True)
     custom_fields = models.JSONField(_("custom fields"), default=dict, blank=True)
+    notification_state = models.CharField(
+        _("message"),
+        max_length=10,
+        blank=True,
+        choices=NotificationState.choices,
+        default="",
+        db_default="",
+        help_text=_("what another system says of the messages it sends"),
+    )
     source = models.CharField(_("booked"), max_length=10, choices=Source.choices, default=Source.STAFF)
     submit_key = models.UUIDField(null=True, editable=False, help_text=_("one press of the button, one appointment"))
 
@@ -434,6 +454,9 @@ class AppointmentChange(TenantModel):
     appointment = TenantForeignKey(Appointment, related_name="changes")
     at = models.DateTimeField(default=timezone.now)
     by = TenantForeignKey(Membership, null=True, related_name="+")
+    by_label = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text=_("the API key, where it was one")
+    )
     action = models.CharField(max_length=20)
     old_state = models.CharField(max_length=10, blank=True)
     new_state = models.CharField(max_length=10, blank=True)
@@ -452,6 +475,11 @@ class AppointmentChange(TenantModel):
 
     def __str__(self):
         return f"{self.appointment_id}: {self.action}"
+
+    @property
+    def who(self) -> str:
+        """Whoever did it by name: a member or an API key; "" for the system."""
+        return self.by.display_name if self.by else self.by_label
 
 
 class CalendarFeed(TenantModel):

@@ -425,7 +425,7 @@ def _told(change: AppointmentChange, visit: Appointment, people: dict[str, str])
             told.append({"label": label, "before": say(before), "after": say(after)})
     return {
         "at": change.at,
-        "who": change.by.display_name if change.by else _("By itself"),
+        "who": change.who or _("By itself"),
         "what": ACTIONS.get(change.action, change.action),
         "changes": told,
         "reason": change.reason,

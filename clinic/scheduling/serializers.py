@@ -235,7 +235,7 @@ class ChangeSerializer(serializers.ModelSerializer):
         return DOCTOLIB.get(change.new_state, "")
 
     def get_changed_by(self, change) -> str:
-        return change.by.display_name if change.by else ""
+        return change.who
 
 
 class HistorySerializer(serializers.Serializer):

@@ -328,7 +328,7 @@ def _draft(wanted: Wanted, *, by: Membership | None, state: str) -> Appointment:
         custom_fields=wanted.custom_fields,
         source=wanted.source,
         submit_key=wanted.submit_key,
-        created_by=by,
+        created_by=by.member if by else None,
     )
 
 
@@ -636,9 +636,15 @@ def _note(
     batch: uuid.UUID | None = None,
 ) -> None:  # fmt: skip
     AppointmentChange.objects.create(
-        appointment=appointment, by=by, action=action, old_state=old_state, new_state=new_state,
+        appointment=appointment, by=by.member if by else None, by_label=label_of(by),
+        action=action, old_state=old_state, new_state=new_state,
         before=before or {}, after=after or {}, reason=reason[:300], batch=batch,
     )  # fmt: skip
+
+
+def label_of(by: Membership | None) -> str:
+    """How a history names a caller that is no member, an API key; "" for members and for the system."""
+    return by.display_name[:200] if by is not None and by.member is None else ""
 
 
 def _facts(appointment: Appointment) -> dict[str, Any]:

@@ -74,6 +74,14 @@ def actors_by_id(ids: Iterable[UUID]) -> dict[UUID, AuditActor]:
     return {actor.id: actor for actor in AuditActor.objects.filter(id__in=ids)}
 
 
+def keys_by_version(obj: Model) -> dict[str, str]:
+    """Which API key wrote which version of a thing: its name by the version, as the trail has them."""
+    entries = AuditEntry.objects.about(obj._meta.model_name, obj.pk).filter(actor_kind=AuditActor.Kind.API_KEY)
+    written = dict(entries.exclude(object_version="").values_list("object_version", "actor_ref"))
+    actors = actors_by_id(set(written.values()))
+    return {version: actors[ref].label for version, ref in written.items() if ref in actors}
+
+
 def _described(entry: AuditEntry, actor: AuditActor | None, body: str | None) -> dict[str, Any]:
     payload = json.loads(body) if body else {}
     then = payload.get("actor", {})
