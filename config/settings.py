@@ -36,6 +36,7 @@ ROOMS = [
     "tenancy.tenants",
     "tenancy.audit",
     "tenancy.doors",
+    "tenancy.retries",
     "accounts.notifications",
     "accounts.drafts",
     "accounts.api_keys",
@@ -98,6 +99,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.users.middleware.MemberMiddleware",
+    "tenancy.retries.middleware.RetryMiddleware",
     "accounts.drafts.middleware.DraftMiddleware",
     "clinic.patients.middleware.RestrictedChartMiddleware",
     "config.middleware.MethodPageMiddleware",
@@ -296,6 +298,7 @@ CORS_EXPOSE_HEADERS = [
     "ratelimit-policy",
     "x-request-id",
     "content-disposition",
+    "idempotent-replayed",
 ]
 
 # --- Headers ---------------------------------------------------------------------------------------------------------
@@ -350,6 +353,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout":
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
+    "remove kept answers": {"task": "tenancy.retries.tasks.purge_answers", "schedule": 900.0},
     "remove old drafts": {"task": "accounts.drafts.tasks.purge_drafts", "schedule": 86_400.0},
     "seal the log of reads": {"task": "tenancy.audit.tasks.seal_reads", "schedule": 60.0},
     "anchor the audit trail": {"task": "tenancy.audit.tasks.write_anchors", "schedule": 3600.0},

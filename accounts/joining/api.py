@@ -71,6 +71,7 @@ class RegistrationViewSet(ViewSet):
 
     requires = {"register": PUBLIC, "confirm_email": PUBLIC}
     queries = {"register": RegisterQuery}
+    keyless = {"confirm_email": "A link from a mail works once; nobody is signed in."}
 
     def get_throttles(self):
         extra = [RegisterThrottle()] if self.action == "register" else []
@@ -259,6 +260,11 @@ class PasswordViewSet(ViewSet):
 
     requires = {"reset": PUBLIC, "confirm_reset": PUBLIC, "change": Permission.OWN_PROFILE}
     while_enrolling = {"change"}
+    keyless = {
+        "reset": "Nobody is signed in, and the answer is the same for everybody.",
+        "confirm_reset": "A link from a mail works once; nobody is signed in.",
+        "change": "Ends the caller's own session, and a second time the old password is wrong.",
+    }
 
     def get_throttles(self):
         extra = [AskResetThrottle()] if self.action == "reset" else []

@@ -52,6 +52,10 @@ class TotpViewSet(ViewSet):
         "renew_recovery_codes": Permission.OWN_PROFILE,
     }
     while_enrolling = {"setup", "verify"}
+    keyless = dict.fromkeys(
+        ("setup", "verify", "disable", "renew_recovery_codes"),
+        "Proves a person at this moment; what opens an account is kept nowhere.",
+    )
 
     @extend_schema(
         request=None,

@@ -58,6 +58,12 @@ class AuthViewSet(ViewSet):
         "me": Permission.OWN_PROFILE,
     }
     while_enrolling = {"logout", "me"}
+    keyless = {
+        "login": "Every sign-in is a new one, and its cookies are kept nowhere.",
+        "token": "Every sign-in is a new one, and its token is kept nowhere.",
+        "refresh": "Renewing has a rule of its own for two tabs at once.",
+        "logout": "Ending a session again ends nothing more.",
+    }
 
     @extend_schema(
         request=SignInSerializer,
@@ -116,6 +122,7 @@ class TokenAuthViewSet(ViewSet):
 
     requires = AuthViewSet.requires
     while_enrolling = AuthViewSet.while_enrolling
+    keyless = {action: AuthViewSet.keyless[action] for action in ("login", "refresh", "logout")}
 
     @extend_schema(
         request=SignInSerializer,

@@ -29,7 +29,7 @@ from tenancy.tenants.models import TenantModel
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ["tenancy", "accounts", "clinic", "quality", "config"]
 ROOMS = {
-    "tenancy": ["rules", "postgres", "tenants", "doors", "audit"],
+    "tenancy": ["rules", "postgres", "tenants", "doors", "retries", "audit"],
     "accounts": [
         *["permissions", "guards", "notifications", "drafts", "users"],
         *["qualifications", "second_factor", "joining", "team"],

@@ -2,7 +2,8 @@
 
 A viewset says the rest where it belongs: `queries = {"list": PatientQuery}`
 for its parameters, `versioned = True` when its rows have an ETag and take
-`If-Match`, and `@extend_schema(responses=page_of(PatientSerializer))`.
+`If-Match`, and `@extend_schema(responses=page_of(PatientSerializer))`. Every
+POST takes an `Idempotency-Key`, unless `keyless` says why not.
 """
 
 import re
@@ -12,6 +13,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import is_list_serializer
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
+
+from .retry_keys import HEADER, LONGEST_KEY, REPLAYED, why_keyless
 
 PREFIX = re.compile(r"^/(?:api/v1|api|v1|fhir/R4)/")
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
@@ -26,8 +29,14 @@ ERRORS = {
     "412": ("Stale", "Somebody else saved first: `If-Match` names an older version."),
     "413": ("TooLarge", "The body is too large."),
     "415": ("UnsupportedMediaType", "Send `application/json` in UTF-8."),
+    "422": ("KeyReused", "The `Idempotency-Key` was used for another request."),
     "429": ("TooManyRequests", "Too many requests; `Retry-After` says in how many seconds again."),
 }
+KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": r"^[\x21-\x7e]+$"}
+KEY_TEXT = (
+    "Names this request, so that sending it again does nothing twice: within 24 hours the same key with the same body"
+    " is given the first answer again. Visible ASCII, such as a UUID."
+)
 
 
 class HouseAutoSchema(AutoSchema):
@@ -43,6 +52,8 @@ class HouseAutoSchema(AutoSchema):
             headers.setdefault("X-Request-ID", {"$ref": "#/components/headers/X-Request-ID"})
             if self._is_versioned() and code in {"200", "201"}:
                 headers.setdefault("ETag", {"$ref": "#/components/headers/ETag"})
+            if self._takes_key():
+                headers.setdefault(REPLAYED, {"$ref": f"#/components/headers/{REPLAYED}"})
         for code in self._errors(operation):
             operation["responses"].setdefault(code, {"$ref": f"#/components/responses/{ERRORS[code][0]}"})
         operation["responses"] = dict(sorted(operation["responses"].items()))
@@ -58,6 +69,8 @@ class HouseAutoSchema(AutoSchema):
             codes += ["413", "415"]
         if self._takes_if_match():
             codes.append("412")
+        if self._takes_key():
+            codes.append("422")
         return codes
 
     def get_override_parameters(self):
@@ -69,6 +82,8 @@ class HouseAutoSchema(AutoSchema):
             parameters.append(
                 OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="The ETag that was read.")
             )
+        if self._takes_key():
+            parameters.append(OpenApiParameter(HEADER, KEY_SCHEMA, OpenApiParameter.HEADER, description=KEY_TEXT))
         return parameters
 
     def get_operation_id(self):
@@ -92,6 +107,9 @@ class HouseAutoSchema(AutoSchema):
     def _action(self) -> str:
         return getattr(self.view, "action", None) or self.method.lower()
 
+    def _takes_key(self) -> bool:
+        return self.method == "POST" and not why_keyless(self.view, self._action())
+
     def _is_versioned(self) -> bool:
         return bool(getattr(self.view, "versioned", False)) and "{" in self.path
 
@@ -110,6 +128,10 @@ def add_house_components(result, generator, request, public):
             "schema": {"type": "string", "maxLength": 64},
         },
         "ETag": {"description": "The version; send it back as `If-Match`.", "schema": {"type": "string"}},
+        REPLAYED: {
+            "description": "`true` when this answer was given before to the same `Idempotency-Key`.",
+            "schema": {"type": "string", "enum": ["true"]},
+        },
         "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
     }
     components["schemas"] = dict(sorted(components["schemas"].items()))
@@ -161,6 +183,7 @@ def _example(code: str) -> dict:
         "412": ("Somebody else has changed this in the meantime.", "stale_version"),
         "413": ("The request is too large.", "too_large"),
         "415": ("JSON has to be sent in UTF-8.", "unsupported_charset"),
+        "422": ("This Idempotency-Key was used for another request.", "key_reused"),
         "429": ("Too many requests. Try again in 12 seconds.", "throttled"),
     }
     return {"detail": words[code][0], "code": words[code][1], "trace_id": "6f0c2d7e"}

@@ -25,6 +25,7 @@ SHARED_TABLES = {
     "users_user": "A person may work in several clinics and is known before one is chosen (decision X8).",
     "users_workplace": "Ids only: which clinics a person may choose at sign-in; read before one is entered.",
     "api_keys_platformkey": "Keys of the operator; they open and list clinics and are in none.",
+    "retries_platformanswer": "Answers to the operator's keys, which are in no clinic; sealed, gone after a day.",
     "patients_documenttype": "A list all clinics share (decision X14).",
     "patients_gender": "A list all clinics share (decision X14).",
     "patients_insurer": "A list all clinics share (decision X14).",
