@@ -44,6 +44,7 @@ class Environment(BaseSettings):
         validation_alias=AliasChoices("CORS_ALLOWED_ORIGINS", "BACKEND_CORS_ORIGINS"),
     )
     RATE_LIMIT_SCALE: float = Field(default=1, gt=0, le=1_000_000)
+    API_KEY_RATE_LIMIT: bool = True
     API_DOCS: Literal["public", "staff", "off"] | None = None
 
     STATE_DIR: str = ".local"

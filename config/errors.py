@@ -64,12 +64,6 @@ def api_error(exc, context):
     if isinstance(exc, DatabaseError | InterfaceError) and connection.in_atomic_block:
         # PostgreSQL refuses all further statements of this transaction; leave nothing of it.
         connection.set_rollback(True)
-    request = context.get("request")
-    reached = getattr(getattr(request, "_request", None), "limit_reached", None)
-    if found.status == HTTPStatus.TOO_MANY_REQUESTS and reached:
-        limit, usage = reached
-        found.headers["RateLimit-Policy"] = f'"{limit.group}";q={limit.count};w={limit.seconds}'
-        found.headers["RateLimit"] = f'"{limit.group}";r={usage.remaining};t={usage.retry_after}'
     return Response(found.body(), status=found.status, headers=found.headers)
 
 

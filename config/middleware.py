@@ -14,6 +14,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from tenancy.doors.addresses import client_address
+from tenancy.doors.limits import headers_for
 
 from . import metrics
 from .errors import Problem, is_api, not_found, respond
@@ -50,6 +51,8 @@ class RequestLogMiddleware:
         with metrics.IN_FLIGHT.track_inprogress():
             response = self.get_response(request)
         response["X-Request-ID"] = request.request_id
+        for name, value in headers_for(request).items():
+            response[name] = value
         self._write(request, response, time.perf_counter() - started)
         structlog.contextvars.clear_contextvars()
         return response
@@ -60,7 +63,8 @@ class RequestLogMiddleware:
         if request.path_info.rstrip("/") in PROBES:
             return
         bound = structlog.contextvars.get_contextvars()
-        member, tenant = getattr(request, "member", None), getattr(request, "tenant", None)
+        caller, tenant = getattr(request, "member", None), getattr(request, "tenant", None)
+        is_key = getattr(caller, "audit_kind", "") == "api_key"
         write_access(
             {
                 "timestamp": datetime.now(UTC),
@@ -72,7 +76,8 @@ class RequestLogMiddleware:
                 "status": response.status_code,
                 "ms": round(seconds * 1000, 1),
                 "tenant_id": str(tenant.pk) if tenant else bound.get("tenant_id"),
-                "actor_id": str(member.pk) if member else bound.get("actor_id"),
+                "actor_id": str(caller.pk) if caller and not is_key else bound.get("actor_id"),
+                "key_id": str(caller.pk) if is_key else bound.get("key_id"),
             }
         )
 

@@ -54,6 +54,7 @@ def test_one_line_for_a_request(capfd):
         "status": 201,
         "tenant_id": None,
         "actor_id": None,
+        "key_id": None,
     }
 
 

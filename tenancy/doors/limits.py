@@ -5,7 +5,8 @@ Here a `Limit` says what happens without Redis, and a `Usage` says how long to
 wait. Windows are fixed and shifted per key (django-ratelimit adds a jitter by
 CRC), so not everybody is let in again at the same second. A fixed window lets
 twice its limit pass around its edge; where that matters, as at the sign-in,
-stands a `SlidingLimit`.
+stands a `SlidingLimit`. Who has spent a window waits for its end; where a
+program has to get through in seconds, as with API keys, stands a `BucketLimit`.
 """
 
 import hashlib
@@ -25,7 +26,16 @@ from rest_framework.throttling import BaseThrottle
 from .addresses import client_address
 from .refusals import LimiterUnavailable
 
-__all__ = ["Limit", "LimiterUnavailable", "RedisThrottle", "SlidingLimit", "Usage", "client_address"]
+__all__ = [
+    "BucketLimit",
+    "Limit",
+    "LimiterUnavailable",
+    "RedisThrottle",
+    "SlidingLimit",
+    "Usage",
+    "client_address",
+    "headers_for",
+]
 
 log = structlog.get_logger(__name__)
 FAILURES = Counter("carewright_limiter_failures_total", "Times a rate limit could not be counted", ["group"])
@@ -185,6 +195,63 @@ class SlidingLimit(Limit):
             return None
 
 
+# KEYS: when the bucket of this key will be full again. ARGV: how many it holds, seconds it takes to fill.
+# The generic cell rate algorithm: one number stands for the bucket, and the clock is that of Redis.
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local capacity, seconds = tonumber(ARGV[1]), tonumber(ARGV[2])
+local drop = seconds / capacity
+local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+local left = math.floor((now + seconds - full) / drop + 0.000001)
+if left < 1 then
+    return {0, 0, math.ceil(full + drop - seconds - now)}
+end
+if ARGV[3] == '1' then
+    full, left = full + drop, left - 1
+    redis.call('SET', KEYS[1], string.format('%.6f', full), 'EX', math.ceil(full - now) + 1)
+end
+return {1, left, math.ceil(full - now)}
+"""
+
+
+class BucketLimit(SlidingLimit):
+    """A bucket that holds the whole limit and fills again drop by drop, so a burst waits for seconds at most.
+
+    With 600 a minute a program that has spent everything gets 10 more each
+    second; a client that tries again for 25 seconds passes (security.md CL-02).
+    What is refused takes nothing. `retry_after` of an allowed hit is in how
+    many seconds the bucket is full again.
+    """
+
+    def give_back(self, key: str, usage: Usage) -> None:
+        """A drop is not given back; it comes by itself."""
+
+    def _use(self, key: str, *, increment: bool) -> Usage:
+        if time.monotonic() < _paused_until.get(_server(), 0):
+            return self._without_redis()
+        arguments = [self.count, self.seconds, int(increment)]
+        answer = self._ask(lambda client: client.register_script(_TAKE)([self._stored(key)], arguments))
+        if answer is None:
+            return self._without_redis()
+        allowed, left, wait = answer
+        return Usage(bool(allowed), self.count, left, max(1, wait))
+
+
+def headers_for(request) -> dict[str, str]:
+    """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) of what this request was counted by.
+
+    On a refused request, and on each of a program, which paces itself by them.
+    """
+    if (counted := getattr(request, "counted_by", None)) is None:
+        return {}
+    limit, usage = counted
+    return {
+        "RateLimit-Policy": f'"{limit.group}";q={limit.count};w={limit.seconds}',
+        "RateLimit": f'"{limit.group}";r={usage.remaining};t={usage.retry_after}',
+    }
+
+
 def _server() -> str:
     return str(settings.CACHES[settings.RATELIMIT_USE_CACHE].get("LOCATION"))
 
@@ -194,6 +261,7 @@ class RedisThrottle(BaseThrottle):
 
     limit: Limit
     usage: Usage | None = None
+    always_told = False
 
     def key_for(self, request) -> str | None:
         raise NotImplementedError
@@ -203,9 +271,8 @@ class RedisThrottle(BaseThrottle):
         if key is None:
             return True
         self.usage = self.limit.hit(key)
-        if not self.usage.allowed:
-            # For the RateLimit headers of the answer (config.errors).
-            request._request.limit_reached = self.limit, self.usage
+        if not self.usage.allowed or (self.always_told and self.usage.counted):
+            request._request.counted_by = self.limit, self.usage  # for `headers_for`
         return self.usage.allowed
 
     def wait(self):

@@ -10,7 +10,7 @@ from django.test import RequestFactory
 from rest_framework.request import Request
 
 from tenancy.doors import limits
-from tenancy.doors.limits import Limit, LimiterUnavailable, RedisThrottle, SlidingLimit
+from tenancy.doors.limits import BucketLimit, Limit, LimiterUnavailable, RedisThrottle, SlidingLimit, headers_for
 
 
 @pytest.fixture(autouse=True)
@@ -183,7 +183,7 @@ def test_throttle_refuses_and_says_how_long_to_wait(key):
 
     assert [throttle.allow_request(request, None) for _ in range(3)] == [True, True, False]
     assert 1 <= throttle.wait() <= 60
-    assert request._request.limit_reached[0] is OneThrottle.limit
+    assert request._request.counted_by[0] is OneThrottle.limit
 
 
 def test_throttle_counts_nobody_without_a_key():
@@ -312,3 +312,110 @@ def test_a_sliding_limit_refuses_without_redis(key, without_redis, method):
     with pytest.raises(LimiterUnavailable):
         getattr(SLIDING, method)(key)
     SLIDING.reset(key)
+
+
+# --- A bucket that fills again ---------------------------------------------------------------------------------------
+
+BUCKET = BucketLimit("test-bucket", "10/2s")
+
+
+def test_bucket_holds_the_whole_limit_at_once(key):
+    assert [BUCKET.hit(key).allowed for _ in range(12)].count(True) == 10
+
+
+def test_bucket_fills_drop_by_drop(key):
+    while BUCKET.hit(key).allowed:
+        pass
+
+    time.sleep(0.45)
+
+    assert [BUCKET.hit(key).allowed for _ in range(4)] in ([True, True, False, False], [True, True, True, False])
+
+
+def test_bucket_says_when_the_next_drop_comes_and_keeps_its_word(key):
+    slow = BucketLimit("test-slow-bucket", "2/4s")
+    first = slow.hit(key)
+    slow.hit(key)
+    refused = slow.hit(key)
+
+    assert (first.remaining, first.retry_after) == (1, 2)  # full again in two seconds
+    assert (refused.allowed, refused.remaining, refused.retry_after) == (False, 0, 2)
+    time.sleep(refused.retry_after)
+    assert slow.hit(key).allowed
+
+
+def test_bucket_takes_nothing_for_what_it_refuses(key):
+    slow = BucketLimit("test-greedy-bucket", "2/4s")
+    for _ in range(50):
+        slow.hit(key)
+    time.sleep(2.1)
+
+    assert slow.hit(key).allowed
+
+
+def test_bucket_peek_takes_nothing(key):
+    for _ in range(30):
+        assert BUCKET.peek(key).allowed
+
+    assert BUCKET.hit(key).remaining == 9
+
+
+def test_bucket_never_lets_more_through_under_64_hands(key):
+    limit, allowed = BucketLimit("test-many-hands", "40/1h"), []
+    barrier = threading.Barrier(64)
+
+    def hit():
+        barrier.wait()
+        allowed.append(limit.hit(key).allowed)
+
+    threads = [threading.Thread(target=hit) for _ in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert allowed.count(True) == 40
+
+
+def test_bucket_without_redis_lets_through_and_says_so(key, without_redis):
+    with structlog.testing.capture_logs() as said:
+        assert BUCKET.hit(key).counted is False
+
+    assert said[0]["event"] == "rate_limits_unavailable"
+
+
+def test_bucket_obeys_the_scale(key, settings):
+    settings.RATE_LIMIT_SCALE = 0.2
+
+    assert [BUCKET.hit(key).allowed for _ in range(3)] == [True, True, False]
+
+
+def test_cl02_a_burst_passes_while_n8n_keeps_trying(key):
+    """n8n waits at most five times five seconds; here time runs ten times as fast, for 600 a minute and 800 at once."""
+    limit = BucketLimit("test-n8n", "600/6s")
+    waiting, began, tries = 800, time.monotonic(), 0
+    while waiting and tries < 6:
+        waiting -= [limit.hit(key).allowed for _ in range(waiting)].count(True)
+        tries += 1
+        time.sleep(0.5 if waiting else 0)
+
+    assert waiting == 0
+    assert time.monotonic() - began < 3.5
+
+
+def test_cl02_a_window_would_fail_the_same_burst(key, time_machine):
+    """The negative control: at the beginning of its minute a fixed window lets nothing through for 25 seconds."""
+    limit = Limit("test-window", "600/1m")
+    now = int(time.time()) + 10_000
+    time_machine.move_to(now, tick=False)
+    now += limit.peek(key).retry_after  # its next window begins
+    time_machine.move_to(now, tick=False)
+    refused = [limit.hit(key).allowed for _ in range(800)].count(False)
+    time_machine.move_to(now + 25, tick=False)
+
+    assert refused == 200
+    assert not limit.hit(key).allowed
+
+
+def test_headers_for_a_request_nobody_counted_are_none():
+    assert headers_for(RequestFactory().get("/")) == {}
