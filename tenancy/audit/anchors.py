@@ -97,7 +97,8 @@ def signing_key() -> Ed25519PrivateKey:
     """The installation's key: AUDIT_ANCHOR_KEY, else one made once in STATE_DIR (mode 0600)."""
     if settings.AUDIT_ANCHOR_KEY:
         try:
-            return Ed25519PrivateKey.from_private_bytes(base64.b64decode(settings.AUDIT_ANCHOR_KEY, validate=True))
+            text = settings.AUDIT_ANCHOR_KEY.rstrip("=")
+            return Ed25519PrivateKey.from_private_bytes(base64.b64decode(text + "=", validate=True))
         except ValueError:
             raise AnchorKeyUnusable("AUDIT_ANCHOR_KEY has to be 32 bytes in base64.") from None
     path = Path(settings.STATE_DIR) / "audit-anchor.key"

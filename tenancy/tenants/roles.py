@@ -21,6 +21,11 @@ from .models import TenantModel
 DEFAULT_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # A statement or a transaction that somebody forgot must not hold locks, or the chain of a clinic, for ever.
 APP_LIMITS = {"statement_timeout": "60s", "idle_in_transaction_session_timeout": "300s"}
+ATTRIBUTES = {
+    "owner": "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE",
+    "app": "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB",
+    "backup": "LOGIN NOSUPERUSER BYPASSRLS NOCREATEROLE NOCREATEDB",
+}
 READ_ONLY_TABLES = {"django_migrations"}
 
 
@@ -51,28 +56,16 @@ def as_owner() -> AbstractContextManager[None]:
     return as_role(settings.DATABASE_OWNER, "DATABASE_OWNER_URL")
 
 
-def create_roles_and_database(admin_url: str, *, database: str, roles: dict[str, tuple[str, str]]) -> None:
+def create_roles_and_database(admin_url: str, *, database: str, roles: dict[str, tuple[str, str]]) -> list[str]:
     """Create or repair the three roles and the database. Safe to repeat.
 
-    `admin_url` is a superuser's address of the cluster; `roles` maps "owner",
-    "app" and "backup" to (name, password). Passwords are set to those given.
+    `admin_url` is the address of a superuser of the cluster, or of the master
+    that a cloud gives instead: a role that may create roles and databases.
+    `roles` maps "owner", "app" and "backup" to (name, password). Passwords are
+    set to those given. Returns sentences on what the master could not do.
     """
-    attributes = {
-        "owner": "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE",
-        "app": "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB",
-        "backup": "LOGIN NOSUPERUSER BYPASSRLS NOCREATEROLE NOCREATEDB",
-    }
     with psycopg.connect(admin_url, autocommit=True) as admin:
-        for kind, (role, password) in roles.items():
-            exists = admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-            admin.execute(
-                sql.SQL("{} ROLE {} WITH {} PASSWORD {}").format(
-                    sql.SQL("ALTER" if exists else "CREATE"),
-                    sql.Identifier(role),
-                    sql.SQL(attributes[kind]),
-                    sql.Literal(password),
-                )
-            )
+        notes = [note for kind, role in roles.items() if (note := _create_role(admin, kind, *role))]
         for setting, limit in APP_LIMITS.items():
             parts = sql.Identifier(roles["app"][0]), sql.Identifier(setting), sql.Literal(limit)
             admin.execute(sql.SQL("ALTER ROLE {} SET {} = {}").format(*parts))
@@ -81,7 +74,10 @@ def create_roles_and_database(admin_url: str, *, database: str, roles: dict[str,
             admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), owner))
     with psycopg.connect(admin_url, autocommit=True, dbname=database) as admin:
         if admin.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone():
-            admin.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            try:
+                admin.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            except psycopg.errors.InsufficientPrivilege:
+                notes.append("The extension vector is missing, because the master can not create it.")
         admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(database), owner))
         admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
         admin.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
@@ -90,6 +86,33 @@ def create_roles_and_database(admin_url: str, *, database: str, roles: dict[str,
             name = sql.Identifier(roles[kind][0])
             admin.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), name))
             admin.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name))
+    return notes
+
+
+def _create_role(admin: psycopg.Connection, kind: str, role: str, password: str) -> str:
+    """Create or repair one role. A sentence where it did not become what it should be, "" otherwise."""
+    found = admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    is_superuser = found is not None and found[0]
+    exists = admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    # Naming an attribute is a change of it, even to what it is, and not everybody may.
+    attributes = ATTRIBUTES[kind] if is_superuser or not exists else "LOGIN"
+    statement = sql.SQL("{} ROLE {} WITH {} PASSWORD {}")
+    verb, name, secret = sql.SQL("ALTER" if exists else "CREATE"), sql.Identifier(role), sql.Literal(password)
+    try:
+        admin.execute(statement.format(verb, name, sql.SQL(attributes), secret))
+    except psycopg.errors.InsufficientPrivilege:
+        if kind != "backup":
+            raise
+        admin.execute(statement.format(verb, name, sql.SQL("LOGIN"), secret))
+    if not is_superuser and kind == "owner":
+        # Who makes a role here does not thereby act as it; the database and its schema belong to the owner.
+        admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
+    bypasses = admin.execute("SELECT rolbypassrls FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    if kind == "backup" and not (bypasses and bypasses[0]):
+        return (
+            f"{role} has no BYPASSRLS, because the master can not give it: take snapshots, `manage.py backup` refuses."
+        )
+    return ""
 
 
 def grant_privileges() -> None:

@@ -22,7 +22,7 @@ class Command(BaseCommand):
                 raise CommandError(f"{variable} is not set.")
         app = settings.DATABASES["default"]
         try:
-            create_roles_and_database(
+            notes = create_roles_and_database(
                 settings.DATABASE_ADMIN_URL,
                 database=app["NAME"],
                 roles={
@@ -34,3 +34,5 @@ class Command(BaseCommand):
         except OperationalError as error:
             raise CommandError(f"The database server does not answer: {str(error).splitlines()[0]}") from None
         self.stdout.write(f"Database {app['NAME']} and its three roles are ready.")
+        for note in notes:
+            self.stdout.write(note)
