@@ -7,6 +7,12 @@ COPY requirements.lock .
 RUN /opt/venv/bin/pip install --require-hashes --no-deps -r requirements.lock
 
 FROM python:3.11-slim
+# pg_dump and pg_restore for backups; they may not be older than the server.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates postgresql-common \
+ && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
+ && apt-get install -y --no-install-recommends postgresql-client-18 \
+ && rm -rf /var/lib/apt/lists/*
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

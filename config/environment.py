@@ -51,6 +51,8 @@ class Environment(BaseSettings):
     STORAGE_TYPE: Literal["local", "s3", "gcs"] = "local"
     STORAGE_ROOT: str = ""
     STORAGE_BUCKET: str = ""
+    BACKUP_PUBLIC_KEYS: CommaList = []
+    POSTGRES_PROGRAMS: str = ""
     AUDIT_ANCHOR_KEY: SecretStr | None = None
     AUDIT_ANCHOR_FILE: str = ""
 
@@ -63,7 +65,9 @@ class Environment(BaseSettings):
     METRICS_DIR: str = ""
     DEMO: bool = False
 
-    @field_validator("ALLOWED_HOSTS", "CORS_ALLOWED_ORIGINS", "SECRET_KEY_FALLBACKS", mode="before")
+    @field_validator(
+        "ALLOWED_HOSTS", "CORS_ALLOWED_ORIGINS", "SECRET_KEY_FALLBACKS", "BACKUP_PUBLIC_KEYS", mode="before"
+    )
     @classmethod
     def _split_commas(cls, value):
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

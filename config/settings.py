@@ -38,6 +38,7 @@ ROOMS = [
     "tenancy.doors",
     "tenancy.retries",
     "accounts.notifications",
+    "tenancy.backups",
     "accounts.drafts",
     "accounts.api_keys",
     "accounts.users",
@@ -251,8 +252,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_000
 RATE_LIMIT_SCALE = ENV.RATE_LIMIT_SCALE
 TRUSTED_PROXY_COUNT = ENV.TRUSTED_PROXY_COUNT
-if ENV.METRICS_DIR:  # prometheus-client reads its own variable, when it is first imported
 API_KEY_RATE_LIMIT = ENV.API_KEY_RATE_LIMIT
+if ENV.METRICS_DIR:  # prometheus-client reads its own variable, when it is first imported
     os.makedirs(ENV.METRICS_DIR, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = ENV.METRICS_DIR
 METRICS_TOKEN = ENV.METRICS_TOKEN.get_secret_value() if ENV.METRICS_TOKEN else None
@@ -418,6 +419,8 @@ USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"  # the zone of a clinic belongs to the clinic
 
+BACKUP_PUBLIC_KEYS = ENV.BACKUP_PUBLIC_KEYS
+POSTGRES_PROGRAMS = ENV.POSTGRES_PROGRAMS
 # --- Logs ------------------------------------------------------------------------------------------------------------
 
 DJANGO_STRUCTLOG_CELERY_ENABLED = True  # the id of a request goes along with the tasks it starts

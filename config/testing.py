@@ -27,7 +27,7 @@ import hypothesis
 import pytest
 
 from accounts.users.hashers import BCryptSHA256
-from scripts.servers import start_postgres, start_redis
+from scripts.servers import postgres_program, start_postgres, start_redis
 from tenancy.tenants.tests.databases import address
 
 from .environment import Environment
@@ -105,6 +105,7 @@ def _set_environment():
         DATABASE_BACKUP_URL=address(database, "backup"),
         REDIS_URL=_redis_url(int(worker.removeprefix("gw"))),
         EMAIL_URL="memory://",
+        POSTGRES_PROGRAMS=str(postgres_program("pg_dump").parent),
         STATE_DIR=str(state),
     )
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from scripts import Problem, bootstrap, reason_of
-from scripts.servers import start_postgres, start_process, start_redis
+from scripts.servers import postgres_program, start_postgres, start_process, start_redis
 from scripts.state import State, content_digest, free_megabytes
 from scripts.supervisor import Step, Supervisor, complain, end_leftovers, say, start_group
 
@@ -144,6 +144,7 @@ def settings_for_children(environ, state: State, port: int) -> dict[str, str]:
         "DEMO": "true",
         "EMAIL_URL": f"file://{state / 'mails'}",
         "PUBLIC_URL": f"http://localhost:{port}",
+        "POSTGRES_PROGRAMS": str(postgres_program("pg_dump").parent),
         "MALLOC_ARENA_MAX": "2",
         "OPENBLAS_NUM_THREADS": "1",
     }
@@ -161,7 +162,8 @@ def settings_for_children(environ, state: State, port: int) -> dict[str, str]:
 def for_env_file(environment: dict[str, str]) -> dict[str, str]:
     """The part that tells `manage.py` which installation it works on."""
     names = ("SECRET_KEY", "DEMO", "EMAIL_URL", "PUBLIC_URL", "COOKIE_SECURE", "STATE_DIR", "REDIS_URL", "DATABASE_URL")
-    return {name: environment[name] for name in (*names, *ONLY_FOR_OPERATORS) if environment.get(name)}
+    for_backups = ("BACKUP_PUBLIC_KEYS", "POSTGRES_PROGRAMS")
+    return {name: environment[name] for name in (*names, *for_backups, *ONLY_FOR_OPERATORS) if environment.get(name)}
 
 
 def without(environment: dict[str, str], names) -> dict[str, str]:

@@ -8,4 +8,7 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notifications")
 
     def ready(self):
-        from . import notices  # noqa: F401  (makes the kinds of this room known)
+        from . import (
+            held,  # noqa: F401  (says what waits after a restore)
+            notices,  # noqa: F401  (makes the kinds of this room known)
+        )

@@ -10,7 +10,10 @@ class UsersConfig(AppConfig):
     default = True
 
     def ready(self):
-        from . import notices  # noqa: F401  (makes its kinds known)
+        from . import (
+            ended,  # noqa: F401  (says what ends with a restore)
+            notices,  # noqa: F401  (makes its kinds known)
+        )
 
 
 class CarewrightAdminConfig(admin_apps.AdminConfig):
