@@ -59,6 +59,9 @@ class Environment(BaseSettings):
     EMAIL_URL: str = "console://"
     EMAIL_FROM: str = "Carewright <no-reply@localhost>"
 
+    WEBHOOK_LOOPBACK: bool = False
+    EVENT_QUEUE_URL: str = ""
+
     LANGUAGE: Literal["en", "es"] = Field(default="en", validation_alias="DEFAULT_LANGUAGE")
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     METRICS_TOKEN: SecretStr | None = None
@@ -135,6 +138,8 @@ def _refuse_unsafe(environment: Environment) -> None:
         raise ValueError("COOKIE_SECURE=false goes only with an http:// PUBLIC_URL.")
     if environment.PUBLIC_URL.startswith("https://") and environment.DEBUG:
         raise ValueError("DEBUG=true goes only with an http:// PUBLIC_URL.")
+    if environment.PUBLIC_URL.startswith("https://") and environment.WEBHOOK_LOOPBACK:
+        raise ValueError("WEBHOOK_LOOPBACK=true goes only with an http:// PUBLIC_URL.")
     if environment.STORAGE_TYPE != "local" and not environment.STORAGE_BUCKET:
         raise ValueError(f"STORAGE_TYPE={environment.STORAGE_TYPE} needs STORAGE_BUCKET.")
     if "*" in environment.ALLOWED_HOSTS and not environment.DEBUG:

@@ -36,6 +36,7 @@ ROOMS = [
     "tenancy.tenants",
     "tenancy.audit",
     "tenancy.doors",
+    "tenancy.events",
     "tenancy.retries",
     "accounts.notifications",
     "tenancy.backups",
@@ -364,6 +365,13 @@ CELERY_BEAT_SCHEDULE = {
     "announce lapses": {"task": "clinic.scheduling.tasks.announce_lapses", "schedule": crontab("7", "5")},
     "remind of appointments": {"task": "clinic.scheduling.tasks.remind", "schedule": 300.0},
     # A round that nobody took before the next is due would only be one more.
+    # Often: what a dead worker had in its hands is sent again within 30 seconds.
+    "send events": {
+        "task": "tenancy.events.tasks.deliver_everywhere",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+    "remove old events": {"task": "tenancy.events.tasks.purge", "schedule": crontab("37", "3")},
     "send mail": {
         "task": "accounts.notifications.tasks.deliver_everywhere",
         "schedule": 15.0,
@@ -405,6 +413,10 @@ STORAGES = {
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = STATE_DIR / "static"
+
+# Receivers of tests stand on this very machine; anywhere else that would be a way into the house (tenancy.events).
+WEBHOOK_LOOPBACK = ENV.WEBHOOK_LOOPBACK
+EVENT_QUEUE_URL = ENV.EVENT_QUEUE_URL
 
 AUDIT_ANCHOR_KEY = ENV.AUDIT_ANCHOR_KEY.get_secret_value() if ENV.AUDIT_ANCHOR_KEY else None
 AUDIT_ANCHOR_FILE = Path(ENV.AUDIT_ANCHOR_FILE or STATE_DIR / "audit-anchors.jsonl")

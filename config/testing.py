@@ -105,6 +105,7 @@ def _set_environment():
         DATABASE_BACKUP_URL=address(database, "backup"),
         REDIS_URL=_redis_url(int(worker.removeprefix("gw"))),
         EMAIL_URL="memory://",
+        WEBHOOK_LOOPBACK="true",
         POSTGRES_PROGRAMS=str(postgres_program("pg_dump").parent),
         STATE_DIR=str(state),
     )

@@ -11,5 +11,6 @@ class PatientsConfig(AppConfig):
 
     def ready(self):
         import_module("clinic.patients.notices")
+        import_module("clinic.patients.event_types")
         veils, selectors = import_module("tenancy.audit.veils"), import_module("clinic.patients.selectors")
         veils.register_veil("patient", selectors.closed_charts)

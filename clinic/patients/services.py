@@ -13,9 +13,11 @@ from django.utils.translation import gettext as _
 from accounts.users.models import Membership
 from clinic.names import fold, from_given_and_family, words_of
 from tenancy.audit import services as audit
+from tenancy.events import services as events
 from tenancy.rules import RuleBroken, StaleVersion
 from tenancy.tenants.numbering import next_number
 
+from . import event_types
 from .custom_fields import check_custom_fields, store_field_values
 from .models import Consent, Patient, PatientIdentifier
 from .search import store_tokens
@@ -64,6 +66,7 @@ def create_patient(
     if patient.habeas_data:
         _add_consent(patient, by=by, kind=Consent.Kind.DATA_PROCESSING, granted=True)
     audit.record("patient_created", patient, by=by, changes=_as_changes(patient), reason=reason)
+    events.emit(event_types.CREATED, patient, by=by)
     return patient
 
 
@@ -110,6 +113,7 @@ def update_patient(
     if patient.habeas_data != agreed:
         _add_consent(patient, by=by, kind=Consent.Kind.DATA_PROCESSING, granted=patient.habeas_data)
     audit.record("patient_updated", patient, by=by, changes=_plain(changed), reason=reason)
+    events.emit(event_types.UPDATED, patient, by=by)
     return patient
 
 
@@ -122,7 +126,9 @@ def archive_patient(patient: Patient, *, by: Membership, reason: str, expected_v
     if patient.is_archived:
         raise RuleBroken(_("This patient is archived already."))
     patient.archived_at, patient.archive_reason = timezone.now(), reason.strip()[:300]
-    return save_state(patient, "patient_archived", by=by, reason=reason)
+    save_state(patient, "patient_archived", by=by, reason=reason)
+    events.emit(event_types.DELETED, patient, by=by)
+    return patient
 
 
 @transaction.atomic
@@ -151,6 +157,7 @@ def record_consent(patient: Patient, *, by: Membership, kind: str, granted: bool
         patient.version += 1
         patient.updated_at, patient.updated_by = timezone.now(), by.member if by else None
         patient.save(force_update=True)
+        events.emit(event_types.UPDATED, patient, by=by)
     audit.record("consent_recorded", patient, by=by, details={"kind": kind, "granted": granted, "note": note})
     return consent
 
@@ -247,11 +254,12 @@ def _save(patient: Patient, **how: Any) -> None:
 
 
 def save_state(patient: Patient, action: str, *, by: Membership, reason: str = "") -> Patient:
-    """Save a locked row in another state, as its next version, with a line in the trail."""
+    """Save a locked row in another state, as its next version, with a line in the trail and an event for who listens."""
     patient.version += 1
     patient.updated_at, patient.updated_by = timezone.now(), by.member if by else None
     patient.save(force_update=True)
     audit.record(action, patient, by=by, reason=reason)
+    events.emit(event_types.STATUS_CHANGED, patient, by=by)
     return patient
 
 

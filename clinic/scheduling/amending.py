@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 
 from accounts.users.models import Membership
 from tenancy.audit import services as audit
+from tenancy.events import services as events
 from tenancy.rules import StaleVersion
 
-from . import services
+from . import event_types, services
 from .models import Appointment, AppointmentChange
 from .states import State
 
@@ -77,4 +78,5 @@ def edit_texts(
         appointment=locked, by=by, action="edited", before={"fields": changed}, after={"fields": changed}
     )
     audit.record("appointment_edited", locked, by=by, details={"fields": changed})
+    events.emit(event_types.UPDATED, locked, by=by)
     return locked

@@ -9,6 +9,6 @@ class SchedulingConfig(AppConfig):
 
     def ready(self):
         """The waiting list hears of every time that becomes free."""
-        from . import notices, services, waiting  # noqa: F401  (notices registers its mails)
+        from . import event_types, notices, services, waiting  # noqa: F401  (both register what they tell)
 
         services.call_when_freed(waiting.offer_freed_time)

@@ -23,10 +23,11 @@ from clinic.places.models import Location, Resource
 from clinic.places.services import create_location
 from clinic.practitioners.models import Practitioner
 from tenancy.audit import services as audit
+from tenancy.events import services as events
 from tenancy.rules import NotAllowed, RuleBroken, StaleVersion
 from tenancy.tenants.numbering import next_number
 
-from . import notices, plans
+from . import event_types, notices, plans
 from .availability import Slot, nearest, slots
 from .models import (
     LONGEST_VISIT_MINUTES,
@@ -146,6 +147,8 @@ def book(wanted: Wanted, *, by: Membership | None, state: str = State.BOOKED) ->
     _write(appointment, chosen, is_new=True)
     _note(appointment, "booked", by=by, new_state=state, reason=wanted.overbook_reason)
     audit.record("appointment_booked", appointment, by=by, reason=wanted.overbook_reason, details=_facts(appointment))
+    if state != State.HELD:
+        events.emit(event_types.CREATED, appointment, by=by)
     if wanted.tells_patient and state != State.HELD:
         notices.tell_patient(appointment, notices.CONFIRMATION)
     return appointment
@@ -215,6 +218,7 @@ def reschedule(
         changes={name: (before[name], after) for name, after in _facts(appointment).items() if before[name] != after},
     )  # fmt: skip
     if appointment.state != State.HELD:
+        events.emit(event_types.UPDATED, appointment, by=by)
         notices.tell_patient(appointment, notices.MOVED)
     _tell_freed(freed)
     return appointment
@@ -627,7 +631,19 @@ def _set_state(
         raise
     _note(appointment, action, by=by, old_state=old, new_state=to, reason=reason, batch=batch)
     audit.record(f"appointment_{action}", appointment, by=by, reason=reason, changes={"state": (str(old), str(to))})
+    _tell_listeners(appointment, old, by=by)
     return appointment
+
+
+def _tell_listeners(appointment: Appointment, old: str, *, by: Membership | None) -> None:
+    """A time that is only held is nobody's visit yet: programs hear of it when it is booked, and never if it is not."""
+    if old == State.HELD:
+        if appointment.state != State.CANCELLED:
+            events.emit(event_types.CREATED, appointment, by=by)
+        return
+    events.emit(event_types.STATUS_CHANGED, appointment, by=by)
+    if appointment.state == State.CANCELLED:
+        events.emit(event_types.DELETED, appointment, by=by)
 
 
 def _note(

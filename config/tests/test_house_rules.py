@@ -29,10 +29,12 @@ from tenancy.tenants.models import TenantModel
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ["tenancy", "accounts", "clinic", "quality", "config"]
 ROOMS = {
-    "tenancy": ["rules", "postgres", "tenants", "doors", "retries", "audit"],
+    "tenancy": [
+        *["rules", "backoff", "sealing", "postgres", "tenants", "doors", "retries", "audit", "backups", "events"],
+    ],
     "accounts": [
-        *["permissions", "guards", "notifications", "drafts", "users"],
-        *["qualifications", "second_factor", "joining", "team"],
+        *["permissions", "guards", "notifications", "drafts", "api_keys", "users"],
+        *["qualifications", "second_factor", "joining", "team", "integrations"],
     ],
     "clinic": ["names", "patients", "practitioners", "places", "scheduling", "fhir"],
 }
