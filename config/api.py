@@ -26,4 +26,6 @@ token_flavour = [path("", include("accounts.users.urls_api_token")), *ROOMS]
 
 integration = [
     path("", include("accounts.integrations.urls_v1")),
+    path("", include("clinic.patients.urls_v1")),
+    path("", include("clinic.scheduling.urls_v1")),
 ]

@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 from rest_framework import exceptions as rest
 from rest_framework.response import Response
 
+from accounts.api_keys.once import MadeFromOther
 from tenancy.doors.refusals import FieldsRefused, error_body, problem, trace_id
 from tenancy.doors.renderers import to_json
 from tenancy.rules import NotAllowed, RuleBroken, StaleVersion
@@ -144,6 +145,10 @@ def _rule_broken(exc) -> Problem:
     return Problem(409, exc.code, str(exc.sentence))
 
 
+def _other_body(exc) -> Problem:
+    return Problem(422, exc.code, str(exc.sentence))
+
+
 def _stale(exc) -> Problem:
     return Problem(412, exc.code, str(exc.sentence))
 
@@ -206,6 +211,7 @@ ANSWERS = [
     (rest.NotFound, not_found),
     (rest.APIException, _rest),
     (StaleVersion, _stale),
+    (MadeFromOther, _other_body),
     (RuleBroken, _rule_broken),
     (NotAllowed, _not_allowed),
     (Http404, not_found),

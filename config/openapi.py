@@ -54,6 +54,8 @@ def document_each_route_once(endpoints):
         path = path.rstrip("/") or "/"
         if path.startswith("/api/v1/") and not path.startswith("/api/v1/auth/"):
             continue
+        if path.startswith("/v1/lookup/"):  # the same as /v1/lookups/
+            continue
         if path.startswith(("/api/", "/v1/", "/fhir/")):
             kept.setdefault((path, method), (path, path_regex, method, callback))
     return list(kept.values())

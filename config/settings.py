@@ -269,6 +269,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "AppointmentStateEnum": "clinic.scheduling.serializers.STATE_WORDS",
         "ModalityEnum": "clinic.scheduling.models.Modality",
+        "V1AppointmentStateEnum": "clinic.scheduling.secre.STATE_CHOICES",
+        "V1ModalityEnum": "clinic.scheduling.secre.MODALITY_CHOICES",
         "ResourceKindEnum": "clinic.places.models.Resource.Kind",
     },
     "PREPROCESSING_HOOKS": ["config.openapi.document_each_route_once"],

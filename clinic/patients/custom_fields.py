@@ -88,6 +88,16 @@ def check_custom_fields(values: Any, *, stored: dict[str, Any] | None = None) ->
     }
 
 
+def check_sizes(values: dict[str, Any]) -> dict[str, Any]:
+    """The same values, within the limits of Secre 5.2; for things without fields a clinic defines.
+
+    Raises ValidationError on `custom_fields`.
+    """
+    if len(values) > MOST_KEYS:
+        raise ValidationError({"custom_fields": _("Too many custom fields (max 50)")})
+    return {key: _check_value(key, value, None) for key, value in values.items()}
+
+
 def store_field_values(patient: Patient) -> None:
     """Bring the index of filterable custom fields up to date for one patient; a restricted chart is not in it."""
     if not patient.custom_fields and patient.version == 1:

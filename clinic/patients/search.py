@@ -17,6 +17,7 @@ from django.db import connection
 
 from clinic.names import fold, is_unspaced, spellings_of, words_of
 from tenancy.tenants.context import current_tenant_id
+from tenancy.tenants.models import Tenant
 
 from .models import Patient, PatientToken
 
@@ -72,6 +73,20 @@ def store_tokens(patient: Patient, identifier_values: Iterable[str]) -> None:
     if gone := stored - wanted:
         PatientToken.objects.filter(patient=patient, token__in=gone).delete()
     PatientToken.objects.bulk_create([PatientToken(patient=patient, token=token) for token in sorted(wanted - stored)])
+
+
+def patients_under(tokens: Iterable[str]):
+    """Ids of the patients who have one of these words, whole."""
+    wanted = [token[:LONGEST_TOKEN] for token in tokens if token]
+    return PatientToken.objects.filter(token__in=wanted).values("patient_id")
+
+
+def find_by_phone(phone: str, columns: tuple[str, ...]) -> list[UUID]:
+    """Ids of the patients with this number in one of these columns, with or without the country's code."""
+    country = Tenant.objects.get(pk=current_tenant_id()).country
+    asked = _phone_digits(phone, country)
+    rows = Patient.objects.filter(id__in=patients_under(asked)).values_list("id", *columns)
+    return [pk for pk, *numbers in rows if any(_phone_digits(number, country) & asked for number in numbers if number)]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from accounts.users.models import Membership
 from accounts.users.selectors import list_members_who_may, may_have
-from clinic.names import words_of
+from clinic.names import fold, words_of
 from tenancy.audit import selectors as audit_selectors
 from tenancy.audit.models import AuditRead
 from tenancy.rules import NotAllowed
@@ -30,13 +30,17 @@ from .models import (
     ChartRestriction,
     Consent,
     CustomField,
+    DocumentType,
     EmergencyAccess,
+    Lookup,
     Patient,
     PatientIdentifier,
     PatientVersion,
     open_charts,
 )
-from .search import find_patient_ids, read_query
+from .search import find_by_phone, find_patient_ids, patients_under, read_query
+
+Row = TypeVar("Row", bound=Lookup)
 
 MOST_FOUND = 200
 REVIEW_WITHIN = timedelta(days=5)
@@ -95,6 +99,73 @@ def list_patients(
         return patients.filter(birth_date=asked.born_on, restricted_at__isnull=True)
     found = find_patient_ids(asked.words, limit=MOST_FOUND, born_on=asked.born_on, present_only=not include_archived)
     return patients.filter(id__in=found)
+
+
+def list_patients_with(
+    *,
+    by: Membership,
+    document_type: DocumentType | None = None,
+    document_number: str = "",
+    email: str = "",
+    phone: str = "",
+    cell_phone: str = "",
+    custom: dict[str, str] | None = None,
+) -> QuerySet[Patient]:
+    """Patients of whom all of this is so, whole and not only by its beginning (S6); archived ones are left out.
+
+    Separators of a document number, the case of an address and the country's
+    code of a phone do not count. Restricted charts are found by none of it.
+    RuleBroken for a custom field that can not be searched for.
+    """
+    patients = list_patients(by=by, custom=custom)
+    if not any((document_type, document_number, email, phone, cell_phone, custom)):
+        return patients
+    patients = patients.filter(restricted_at__isnull=True)
+    if document_type:
+        patients = patients.filter(document_type=document_type)
+    if document_number:
+        key = "".join(words_of(document_number))[:50]
+        patients = patients.filter(document_key=key) if key else patients.none()
+        if not document_type:  # the index of documents begins with the type
+            patients = patients.filter(id__in=patients_under({key}))
+    if email:
+        patients = patients.filter(email=email.lower(), id__in=patients_under({fold(email)}))
+    if phone:
+        patients = patients.filter(id__in=find_by_phone(phone, ("phone", "cell_phone")))
+    if cell_phone:
+        patients = patients.filter(id__in=find_by_phone(cell_phone, ("cell_phone",)))
+    return patients
+
+
+def get_patient_by_document(document_type: DocumentType, document_number: str, *, by: Membership) -> Patient:
+    """One patient by their document. Raises Http404 also for one who is archived and for a restricted chart."""
+    found = list_patients_with(by=by, document_type=document_type, document_number=document_number).first()
+    if found is None or not document_number:
+        raise Http404
+    return found
+
+
+def is_archived(document_type: DocumentType, document_number: str) -> bool:
+    """Whether the patient with this document is archived; lists and documents do not find them then."""
+    key = "".join(words_of(document_number))[:50]
+    return Patient.objects.filter(document_type=document_type, document_key=key, archived_at__isnull=False).exists()
+
+
+_lookups: dict[type[Lookup], dict[int | str, Any]] = {}
+
+
+def find_lookup(table: type[Row], key: int | str) -> Row | None:
+    """An entry of a list all clinics share: by id, code (`CC`, `cc`), or the word of a gender; else None.
+
+    Read once a process: only a migration changes these lists.
+    """
+    if not _lookups.get(table):
+        _lookups[table] = {
+            name: row
+            for row in table.objects.all()
+            for name in (row.pk, row.code, row.code.lower(), getattr(row, "word", row.code))
+        }
+    return _lookups[table].get(key)
 
 
 def get_patient(patient_id: UUID | str, *, by: Membership) -> Patient:

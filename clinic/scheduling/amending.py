@@ -2,30 +2,47 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.users.models import Membership
+from clinic.places.models import Location
+from clinic.practitioners.models import Practitioner
 from tenancy.audit import services as audit
 from tenancy.events import services as events
 from tenancy.rules import StaleVersion
 
 from . import event_types, services
-from .models import Appointment, AppointmentChange
-from .states import State
+from .models import Appointment, AppointmentChange, AppointmentType
+from .states import MOVES, State
+
+WRITTEN = {"reason", "notes", "modality", "custom_fields", "notification_state"}
+"""What of a visit changes without asking who else has the time."""
 
 
 @dataclass(frozen=True)
 class Amendment:
-    """What shall be different. None and "" leave things as they are; `texts` by field: reason, notes."""
+    """What shall be different. None and "" leave things as they are.
+
+    `texts` by field of Appointment: reason, notes, and what a program writes beside them (WRITTEN).
+    """
 
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     state: str = ""
     why: str = ""
-    texts: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, Any] = field(default_factory=dict)
+    practitioner: Practitioner | None = None
+    location: Location | None = None
+    type: AppointmentType | None = None
+
+    def moves(self, appointment: Appointment) -> bool:
+        """Whether time, practitioner, house or kind become others."""
+        wanted = {name: getattr(self, name) for name in ("starts_at", "ends_at", "practitioner", "location", "type")}
+        return any(value is not None and value != getattr(appointment, name) for name, value in wanted.items())
 
 
 @transaction.atomic
@@ -34,16 +51,27 @@ def amend(
 ) -> Appointment:
     """Move, edit and change the state of a visit, in this order. Raises as `reschedule` and `move` do."""
     seen = expected_version
-    starts_at, ends_at = amendment.starts_at or appointment.starts_at, amendment.ends_at
-    if starts_at != appointment.starts_at or ends_at not in (None, appointment.ends_at):
+    if amendment.moves(appointment):
         appointment = services.reschedule(
-            appointment, by=by, starts_at=starts_at, ends_at=ends_at, reason=amendment.why, expected_version=seen
+            appointment,
+            by=by,
+            starts_at=amendment.starts_at or appointment.starts_at,
+            ends_at=amendment.ends_at,
+            practitioner=amendment.practitioner,
+            location=amendment.location,
+            type=amendment.type,
+            reason=amendment.why,
+            expected_version=seen,
         )
         seen = appointment.version
     if amendment.texts:
         appointment = edit_texts(appointment, by=by, texts=amendment.texts, expected_version=seen)
         seen = appointment.version
     if amendment.state and amendment.state != appointment.state:
+        if amendment.state == State.IN_ROOM and State.ARRIVED in MOVES[appointment.state]:
+            # Who says "in progress" has said "arrived".
+            appointment = services.move(appointment, State.ARRIVED, by=by, expected_version=seen)
+            seen = appointment.version
         appointment = change_state(appointment, amendment.state, by=by, reason=amendment.why, expected_version=seen)
     return appointment
 
@@ -59,13 +87,18 @@ def change_state(
 
 @transaction.atomic
 def edit_texts(
-    appointment: Appointment, *, by: Membership | None, texts: dict[str, str], expected_version: int | None = None
+    appointment: Appointment, *, by: Membership | None, texts: dict[str, Any], expected_version: int | None = None
 ) -> Appointment:
-    """Change reason and notes of a visit. The trail says which, never what stands in them. Raises StaleVersion."""
+    """Change what is written about a visit (WRITTEN). The trail says which, never what stands in them.
+
+    Raises StaleVersion.
+    """
+    if unknown := set(texts) - WRITTEN:
+        raise TypeError(f"Nobody writes {', '.join(sorted(unknown))} by itself.")
     locked = Appointment.objects.select_for_update(of=("self",), no_key=True).get(pk=appointment.pk)
     if expected_version is not None and locked.version != expected_version:
         raise StaleVersion(_("Somebody else has changed this visit meanwhile."))
-    texts = {name: text.strip() for name, text in texts.items()}
+    texts = {name: text.strip() if isinstance(text, str) else text for name, text in texts.items()}
     changed = sorted(name for name, text in texts.items() if getattr(locked, name) != text)
     if not changed:
         return locked
@@ -75,7 +108,12 @@ def edit_texts(
     locked.updated_at = timezone.now()
     locked.save(update_fields=[*changed, "version", "updated_at"])
     AppointmentChange.objects.create(
-        appointment=locked, by=by, action="edited", before={"fields": changed}, after={"fields": changed}
+        appointment=locked,
+        by=by.member if by else None,
+        by_label=services.label_of(by),
+        action="edited",
+        before={"fields": changed},
+        after={"fields": changed},
     )
     audit.record("appointment_edited", locked, by=by, details={"fields": changed})
     events.emit(event_types.UPDATED, locked, by=by)

@@ -9,7 +9,9 @@ from django.http import Http404
 
 from accounts.permissions import Permission
 from accounts.users.models import Membership
+from clinic.names import words_of
 from clinic.patients.models import Patient
+from clinic.patients.search import patients_under
 from clinic.places.models import Location
 from clinic.practitioners.models import Practitioner, PractitionerSpecialty
 
@@ -89,6 +91,56 @@ def list_appointments(
     exact = {"practitioner": practitioner, "patient": patient, "location": location, "modality": modality}
     rows = rows.filter(**{name: value for name, value in exact.items() if value})
     return rows if states is None else rows.filter(state__in=list(states))
+
+
+def list_visits(
+    *,
+    by: Membership,
+    starts_from: datetime | None = None,
+    ends_until: datetime | None = None,
+    state: str | None = None,
+    modality: str | None = None,
+    patient_document: str = "",
+    doctor_document: str = "",
+) -> QuerySet[Appointment]:
+    """Appointments as other servers see them (S7): those between two moments, each with its patient and doctor.
+
+    Whoever may see the book may see whose visits they are; restricted charts
+    come masked, and are not found by their document. Unsorted, the door decides.
+    """
+    rows = Appointment.objects.visible_to(by).select_related("practitioner", "type")
+    people = Patient.objects.masked_for(by).only("tenant", "document_type", "document_number", "restricted_at")
+    rows = rows.prefetch_related(Prefetch("patient", people))
+    if starts_from is not None:
+        rows = rows.filter(starts_at__gte=starts_from)
+    if ends_until is not None:
+        # The second bound follows from the first, and is the one the index knows.
+        rows = rows.filter(ends_at__lte=ends_until, starts_at__lt=ends_until)
+    if patient_document:
+        key = "".join(words_of(patient_document))[:50]
+        people = Patient.objects.filter(restricted_at=None, document_key=key, id__in=patients_under({key}))
+        rows = rows.filter(patient__in=people.values("id")) if key else rows.none()
+    if doctor_document:
+        key = "".join(words_of(doctor_document))[:50]
+        doctors = Practitioner.objects.filter(document_key=key).values("id")
+        rows = rows.filter(practitioner__in=doctors) if key else rows.none()
+    exact = {"state": state, "modality": modality}
+    return rows.filter(**{name: value for name, value in exact.items() if value})
+
+
+def get_visit(appointment_id: UUID | str, *, by: Membership) -> Appointment:
+    """One of `list_visits`. Raises Http404 for what is not there, not ours, or not theirs to see."""
+    found = list_visits(by=by).filter(pk=appointment_id).first()
+    if found is None:
+        raise Http404
+    return veil(found)
+
+
+def veil(appointment: Appointment) -> Appointment:
+    """Take away what is written about the visit of somebody whose chart the reader may not open. Never save it."""
+    if appointment.patient is not None and appointment.patient.is_masked:
+        appointment.notes, appointment.reason, appointment.custom_fields = "", "", {}
+    return appointment
 
 
 def _midnight(day: date) -> datetime:

@@ -122,6 +122,7 @@ class Wanted:
     source: str = Appointment.Source.STAFF
     tells_patient: bool = True
     custom_fields: dict[str, Any] = field(default_factory=dict)
+    notification_state: str = ""
 
 
 @transaction.atomic
@@ -163,13 +164,14 @@ def reschedule(
     ends_at: datetime | None = None,
     practitioner: Practitioner | None = None,
     location: Location | None = None,
+    type: AppointmentType | None = None,
     reason: str = "",
     overbook_reason: str = "",
     override_reason: str = "",
     expected_version: int | None = None,
     batch: uuid.UUID | None = None,
 ) -> Appointment:
-    """Move a visit to another time or practitioner; it stays the same appointment.
+    """Move a visit to another time, practitioner, house or kind; it stays the same appointment.
 
     Raises as `book`, StaleVersion, and MoveRefused for one that is over.
     """
@@ -184,7 +186,7 @@ def reschedule(
         patient=appointment.patient,
         practitioner=practitioner or appointment.practitioner,
         location=location or (None if practitioner else appointment.location),
-        type=appointment.type,
+        type=type or appointment.type,
         starts_at=starts_at,
         ends_at=ends_at or starts_at + length,
         modality=appointment.modality,
@@ -195,6 +197,7 @@ def reschedule(
     for name in (
         "practitioner",
         "location",
+        "type",
         "starts_at",
         "ends_at",
         "busy_from",
@@ -330,6 +333,7 @@ def _draft(wanted: Wanted, *, by: Membership | None, state: str) -> Appointment:
         reason=wanted.reason.strip(),
         notes=wanted.notes.strip(),
         custom_fields=wanted.custom_fields,
+        notification_state=wanted.notification_state,
         source=wanted.source,
         submit_key=wanted.submit_key,
         created_by=by.member if by else None,

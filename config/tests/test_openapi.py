@@ -75,7 +75,7 @@ def test_every_operation_has_the_standard_answers_and_a_request_id(document):
             continue
         answers = operation["responses"]
         assert {"400", "401", "403", "429"} <= set(answers), (path, method)
-        assert ("404" in answers) == ("{" in path), (path, method)
+        assert "404" in answers or "{" not in path, (path, method)
         done = [answer for code, answer in answers.items() if code.startswith("2")]
         assert done, (path, method)
         assert all("X-Request-ID" in answer["headers"] for answer in done)

@@ -17,9 +17,14 @@ from typing import Any, ClassVar
 
 import orjson
 from django.utils.translation import gettext as _
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
+from rest_framework.response import Response
+
+from .paging import LARGEST_PAGE_SIZE, PageQuery
+from .refusals import FieldsRefused
 
 _HUMP = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -126,20 +131,36 @@ class LookupField(serializers.Field):
 
 
 class WordField(serializers.Field):
-    """A word of ours in the words of another document, one for one: `words` is what a row's value is called there."""
+    """A value of ours in the words of another document: `words` is what each of our values is called there."""
 
-    def __init__(self, words: Mapping[str, str], **options):
-        super().__init__(read_only=True, **options)
+    def __init__(self, words: Mapping[str, str | None], **options):
+        super().__init__(**options)
         self.words = {str(ours): theirs for ours, theirs in words.items()}
 
     def to_representation(self, value):
         return self.words[value]
 
 
-def word_field(words: Mapping[str, str], **options) -> WordField:
-    """A WordField that the OpenAPI document describes with its words."""
-    field = WordField(words, **options)
-    return extend_schema_field({"type": "string", "enum": list(dict.fromkeys(field.words.values()))})(field)
+class OneWordSchema(OpenApiSerializerFieldExtension):
+    """How the OpenAPI document says a OneWord: an enumeration of one would want a name of its own each time."""
+
+    target_class = OneWord
+
+    def map_serializer_field(self, auto_schema, direction):
+        [word] = self.target.choices
+        return {"type": "string", "const": word}
+
+
+class WordFieldSchema(OpenApiSerializerFieldExtension):
+    """How the OpenAPI document says a WordField."""
+
+    target_class = WordField
+
+    def map_serializer_field(self, auto_schema, direction):
+        words = list(dict.fromkeys(self.target.words.values()))
+        if None in words:
+            return {"type": ["string", "null"], "examples": words[:3]}
+        return {"type": "string", "enum": words}
 
 
 def words_of_list(rows: Iterable[tuple[int, str, Any]]) -> dict[int | str, Any]:
@@ -148,3 +169,66 @@ def words_of_list(rows: Iterable[tuple[int, str, Any]]) -> dict[int | str, Any]:
     for number, word, value in rows:
         found |= {number: value, word: value, word.lower(): value}
     return found
+
+
+# --- Finding by a body, and lists ------------------------------------------------------------------------------------
+
+
+class SearchPayload(PayloadSerializer):
+    """Filters in a body, where no log of addresses has them. `query_class` says what they become."""
+
+    query_class: ClassVar[type[PageQuery]]
+
+    page = serializers.IntegerField(min_value=1, max_value=100_000, required=False)
+    pageSize = serializers.IntegerField(
+        source="limit", min_value=1, max_value=1_000_000_000, required=False, help_text=f"{LARGEST_PAGE_SIZE} at most"
+    )
+    cursor = serializers.CharField(max_length=2_000, required=False)
+
+    also: ClassVar = {"pageSize": ("limit", "size")}
+
+    def query(self) -> PageQuery:
+        """The same query as its parameters in an address would be. Raises FieldsRefused."""
+        query = self.query_class(self.values)
+        if problems := query.check():
+            raise FieldsRefused([problem | {"loc": ["body", *problem["loc"][1:]]} for problem in problems])
+        return query
+
+
+@extend_schema_field({"type": "object", "maxProperties": 10, "additionalProperties": {"type": "string"}})
+class FilterField(serializers.DictField):
+    """Up to ten custom fields by key, each with one text, number, or true or false."""
+
+    def to_internal_value(self, data):
+        values = super().to_internal_value(data)
+        if len(values) > 10 or any(not isinstance(value, str | int | float) for value in values.values()):
+            raise serializers.ValidationError(_("Send at most 10 fields, each with one value."), code="filter")
+        return values
+
+
+@extend_schema_field({"type": ["integer", "string"]})
+class EntryIdField(serializers.Field):
+    """A number of a list all clinics share, a UUID of a clinic's own."""
+
+    def to_representation(self, value):
+        return value
+
+
+class LookupRowSerializer(serializers.Serializer):
+    """An entry of a list: `id` and `code` are both accepted where the list is used."""
+
+    id = EntryIdField()
+    code = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+
+
+class LookupListSerializer(serializers.Serializer):
+    items = LookupRowSerializer(many=True)
+    total = serializers.IntegerField()
+
+
+def lookup_answer(rows: list[tuple[Any, str, str, str]]) -> Response:
+    """A list of (id, code, name, description) as all lists are answered."""
+    items = [dict(zip(("id", "code", "name", "description"), row, strict=True)) for row in rows]
+    return Response({"items": items, "total": len(items)})

@@ -2,10 +2,11 @@
 
 import django.db.models.deletion
 import django.utils.timezone
+from django.db import migrations, models
+
 import tenancy.tenants.context
 import tenancy.tenants.fields
 import tenancy.tenants.models
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
