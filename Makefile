@@ -7,13 +7,14 @@ RATE_LIMIT_SCALE ?= 1
 COMPOSE ?= docker compose
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+DRILL_ARGS ?=
 
 export PORT STATE_DIR RATE_LIMIT_SCALE COMPOSE
 
 DEV = $(PYTHON) scripts/bootstrap.py requirements-dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt messages bench migrate seed up down lock clean
+.PHONY: help run test lint fmt messages bench drill migrate seed up down lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -36,6 +37,9 @@ messages: ## collect all texts, name those without a Spanish one, compile the ca
 
 bench: ## print the figures (BENCH_ARGS)
 	@$(DEV) -m bench $(BENCH_ARGS)
+
+drill: ## kill everything 100 times over 10,000 writes, and see that nothing is lost (DRILL_ARGS)
+	@$(DEV) -m bench.drill $(DRILL_ARGS)
 
 migrate: ## apply migrations, to what `make run` keeps in STATE_DIR or else to Compose
 	@$(PYTHON) scripts/bootstrap.py manage migrate

@@ -333,14 +333,10 @@ def sentence_about(file: Path) -> str:
 def serve(state: State, supervisor: Supervisor, environment: dict[str, str], host: str, port: int) -> None:
     """Start web, wait until it answers, then worker and beat: the page comes first."""
     shutil.rmtree(environment["METRICS_DIR"], ignore_errors=True)  # counts of processes that are gone
-    celery = ["-m", "celery", "-A", "config"]
     commands = {
         "web": web_command(host, port),
-        "worker": [
-            *[*celery, "worker", "--concurrency", "1", "--loglevel", "INFO"],
-            *["--without-gossip", "--without-mingle", "--without-heartbeat"],
-        ],
-        "beat": [*celery, "beat", "--loglevel", "INFO", "-s", str(state / "run" / "beat-schedule")],
+        "worker": worker_command(),
+        "beat": beat_command(state / "run" / "beat-schedule"),
     }
 
     def keep(name):
@@ -361,6 +357,19 @@ def web_command(host: str, port: int, application: str = "config.wsgi:applicatio
         *["-m", "granian", application, "--interface", "wsgi", "--host", host, "--port", str(port)],
         *["--workers", "2", "--blocking-threads", "2", "--http", "1", "--no-ws"],
     ]
+
+
+def worker_command() -> list[str]:
+    """The worker's arguments after `python`."""
+    return [
+        *["-m", "celery", "-A", "config", "worker", "--concurrency", "1", "--loglevel", "INFO"],
+        *["--without-gossip", "--without-mingle", "--without-heartbeat"],
+    ]
+
+
+def beat_command(schedule: Path) -> list[str]:
+    """The arguments of beat after `python`; it remembers in the file `schedule` when it did what."""
+    return ["-m", "celery", "-A", "config", "beat", "--loglevel", "INFO", "-s", str(schedule)]
 
 
 def wait_for_answer(supervisor: Supervisor, state: State, address: str) -> None:
