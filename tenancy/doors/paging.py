@@ -158,7 +158,7 @@ def paginate(queryset: QuerySet, query: PageQuery) -> Page:
         total = min(total, COUNTED_EXACTLY)
 
     items, more = rows[:size], len(rows) > size
-    cursor = _write_cursor(sort, [_value(items[-1], column) for column in columns]) if more else None
+    cursor = write_cursor(sort, [_value(items[-1], column) for column in columns], _list_owner()) if more else None
     page = None if query.cursor else query.page or 1
     return Page(items, page, size, total, capped, cursor)
 
@@ -242,9 +242,10 @@ def _list_owner() -> str:
     return str(get_current_tenant_id() or "")
 
 
-def _write_cursor(sort: str, values: list) -> str:
+def write_cursor(sort: str, values: list, owner: str) -> str:
+    """The place behind a row, sealed: the values of the sort columns and the id; `owner` is whose list it is."""
     place = [["none", ""] if value is None else [_kind(value), str(value)] for value in values]
-    return _seal(settings.SECRET_KEY).encrypt(orjson.dumps([sort, place, _list_owner()])).decode().rstrip("=")
+    return _seal(settings.SECRET_KEY).encrypt(orjson.dumps([sort, place, owner])).decode().rstrip("=")
 
 
 def _kind(value: Any) -> str:

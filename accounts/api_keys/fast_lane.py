@@ -1,0 +1,307 @@
+"""The short way through `/v1` for plain reads: key, rights, row and the note that it was read in one statement.
+
+A room declares a `FastResource` for what it shows under `/v1`; nothing else is
+special about it. The lane answers only what is beyond doubt: a GET with a
+clinic's key and nothing else that names a caller, of one row or of a first
+page, where the key is live, has the right, and every row is one that anybody
+with the right may see whole. Everything else, each error among it, is left to
+the usual way, so both can not say different things; a test holds the answers
+of both equal (docs/decisions/0016).
+"""
+
+import math
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import SimpleNamespace
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import orjson
+import structlog
+from django.conf import settings
+from django.http import HttpResponse
+
+from tenancy.doors.compiled import CompiledRows
+from tenancy.doors.limits import BucketLimit, Limit, Usage
+from tenancy.doors.paging import COUNTED_EXACTLY, LARGEST_PAGE_SIZE, write_cursor
+from tenancy.doors.routers import UUID_FORM
+from tenancy.tenants.models import new_id
+from tenancy.tenants.one_trip import Unusable, run_alone
+
+from .key_text import SentKey, read_key
+from .recognition import NOTED_EVERY
+from .scopes import SCOPES
+
+CAPPED_FOR = 60.0
+"""Seconds for which a list longer than can be counted is not counted again."""
+LONGEST_PATH = 200
+_ANOTHER_WAY = ("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_IF_NONE_MATCH", "HTTP_X_HTTP_METHOD_OVERRIDE")
+
+NOTED_SECONDS = int(NOTED_EVERY.total_seconds())
+
+_KEY = f"""
+    k AS MATERIALIZED (
+        SELECT k.id, k.tenant_id, k.requests_per_minute,
+            coalesce(k.last_used_at > clock_timestamp() - interval '{NOTED_SECONDS} s', false) AS is_noted
+        FROM api_keys_apikey k JOIN tenants_tenant t ON t.id = k.tenant_id
+        WHERE k.tenant_id = $1::uuid AND k.key_hash = $2 AND k.revoked_at IS NULL
+          AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp()) AND t.is_active
+          AND k.scopes ?| $3::text[]
+    )
+"""  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One parameter of the list that the lane understands: its condition, with `{}` for the value, and what fits."""
+
+    condition: str
+    fits: Callable[[str], bool]
+
+
+@dataclass(frozen=True, eq=False)
+class FastResource:
+    """A resource under `/v1` whose plain reads take the lane.
+
+    `permission` is what its usual door asks for. `present` is the condition of
+    rows that are there at all, `plain` of those that everybody with the right
+    sees whole; the usual way answers for the others. `look` is how the trail
+    notes the reading of one row, "" where it does not. Lists are newest first.
+    """
+
+    path: str
+    rows: CompiledRows
+    permission: str
+    present: str
+    plain: str = "true"
+    look: str = ""
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    default_size: int = 20
+
+    @cached_property
+    def scopes(self) -> str:
+        """The scopes that give the right, as PostgreSQL writes an array."""
+        return "{" + ",".join(f'"{scope}"' for scope in _scopes_with(self.permission)) + "}"
+
+    @cached_property
+    def one(self) -> str:
+        """Key and row; where the reading is noted, no row without the note. $4 is the row's id."""
+        row = f"SELECT r.id, r.version, {self.rows.json} AS json FROM {self.rows.source}, k"  # noqa: S608
+        row += f" WHERE r.tenant_id = k.tenant_id AND r.id = $4::uuid AND {self.present} AND {self.plain}"
+        if not self.look:
+            return (
+                f"WITH {_KEY}, r AS ({row})"  # noqa: S608
+                " SELECT k.id, k.is_noted, k.requests_per_minute, r.json, r.version FROM k, r"
+            )
+        look = f"""
+            INSERT INTO audit_auditread (id, tenant_id, at, actor_ref, kind, object_type, object_id, reason, request_id)
+            SELECT $5::uuid, k.tenant_id, clock_timestamp(), a.id, '{self.look}', '{self.rows.model._meta.model_name}',
+                r.id::text, '', $6
+            FROM r, k JOIN audit_auditactor a ON a.tenant_id = k.tenant_id AND a.kind = 'api_key' AND a.ref_id = k.id
+            RETURNING 1
+        """  # noqa: S608
+        return (
+            f"WITH {_KEY}, r AS ({row}), look AS ({look})"  # noqa: S608
+            " SELECT k.id, k.is_noted, k.requests_per_minute, r.json, r.version FROM k, r, look"
+        )
+
+    @cached_property
+    def _pages(self) -> dict[tuple, str]:
+        return {}
+
+    def page(self, filters: tuple[str, ...], *, is_counted: bool) -> str:
+        """The statement of a list with these filters, made on first use."""
+        wanted = (filters, is_counted)
+        if wanted not in self._pages:
+            self._pages[wanted] = self._page_of(filters, is_counted=is_counted)
+        return self._pages[wanted]
+
+    def _page_of(self, filters: tuple[str, ...], *, is_counted: bool) -> str:
+        """Key, rows and whether one of them is not plain. $4 is how many rows, then one parameter a filter."""
+        conditions = [self.present]
+        if filters:
+            conditions.append(self.plain)
+        conditions += [self.filters[name].condition.format(f"${5 + place}") for place, name in enumerate(filters)]
+        where = f"r.tenant_id = $1::uuid AND {' AND '.join(conditions)}"
+        total = "NULL"
+        if is_counted:
+            total = f"(SELECT count(*) FROM (SELECT 1 FROM {self.rows.source} WHERE {where}"  # noqa: S608
+            total += f" LIMIT {COUNTED_EXACTLY + 1}) c)"
+        return (
+            f"WITH {_KEY}, r AS (SELECT r.id, {self.rows.json} AS json, NOT ({self.plain}) AS odd"  # noqa: S608
+            f" FROM {self.rows.source} WHERE {where} ORDER BY r.id DESC LIMIT $4::int)"
+            f" SELECT k.id, k.is_noted, k.requests_per_minute, r.json, r.id, r.odd, {total}"
+            " FROM k, r ORDER BY r.id DESC"
+        )
+
+
+def _scopes_with(permission: str) -> list[str]:
+    named = [scope for scope, codes in SCOPES.items() if permission in codes]
+    return [*dict.fromkeys([*named, "admin"])]
+
+
+RESOURCES: dict[str, FastResource] = {}
+"""By the path of their list."""
+
+
+def register(resource: FastResource) -> FastResource:
+    """Let the plain reads of a resource take the lane. Called by rooms from `AppConfig.ready`."""
+    RESOURCES[resource.path] = resource
+    return resource
+
+
+class FastLane:
+    """The middleware. Stands before everything that looks at sessions and languages, behind what names and logs."""
+
+    ONE = re.compile(rf"(/v1/[a-z-]+)/({UUID_FORM})/?")
+    MANY = re.compile(r"(/v1/[a-z-]+)/?")
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self._answer(request) or self.get_response(request)
+
+    def _answer(self, request) -> HttpResponse | None:
+        meta, path = request.META, request.path_info
+        if request.method != "GET" or not path.startswith("/v1/") or len(path) > LONGEST_PATH:
+            return None
+        text = meta.get("HTTP_X_API_KEY", "")
+        if not text or any(meta.get(name) for name in _ANOTHER_WAY):
+            return None
+        key = read_key(text)
+        if key is None or key.tenant_id is None:
+            return None
+        try:
+            if found := self.ONE.fullmatch(path):
+                resource = RESOURCES.get(found[1])
+                return resource and self._one(request, resource, key, found[2])
+            if found := self.MANY.fullmatch(path):
+                resource = RESOURCES.get(found[1])
+                return resource and self._page(request, resource, key)
+        except Unusable:
+            pass
+        return None
+
+    def _one(self, request, resource, key, pk) -> HttpResponse | None:
+        if request.META.get("QUERY_STRING") or not (counted := _count(key)):
+            return None
+        parameters = [str(key.tenant_id), key.key_hash, resource.scopes, pk]
+        if resource.look:
+            parameters += [str(new_id()), request.request_id[:64]]
+        rows = run_alone(key.tenant_id, resource.one, parameters, durable=False)
+        if len(rows) != 1 or not _told(request, resource, key, rows[0], counted, "/{pk}"):
+            return None
+        *_key, json, version = rows[0]
+        return _respond(json, {"ETag": f'"{version}"'})
+
+    def _page(self, request, resource, key) -> HttpResponse | None:
+        asked = _read_list(resource, request.META.get("QUERY_STRING", ""))
+        if asked is None or not (counted := _count(key)):
+            return None
+        size, filters = asked
+        remembered = (key.tenant_id, resource.path, tuple(filters.items()))
+        is_long = _long_lists.get(remembered, 0) > time.monotonic()
+        statement = resource.page(tuple(filters), is_counted=not is_long)
+        parameters = [str(key.tenant_id), key.key_hash, resource.scopes, str(size + 1), *filters.values()]
+        rows = run_alone(key.tenant_id, statement, parameters, durable=False)
+        # An empty page may be one of a filter that does not exist; a masked row is not ours to make.
+        if not rows or any(row[5] == "t" for row in rows):
+            return None
+        if not _told(request, resource, key, rows[0], counted, ""):
+            return None
+        total = _total(rows[0][6], remembered)
+        return _respond(_envelope(rows, size, total, str(key.tenant_id)), {})
+
+
+# --- Parts -----------------------------------------------------------------------------------------------------------
+
+_long_lists: dict[tuple, float] = {}
+_known_keys: dict[str, tuple[str, int]] = {}
+MOST_REMEMBERED = 10_000
+
+
+def _read_list(resource: FastResource, text: str) -> tuple[int, dict[str, str]] | None:
+    """How many rows and which filters; None for everything the lane does not understand."""
+    size, filters = resource.default_size, {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        if name in {"limit", "page_size", "size"} and value.isascii() and value.isdecimal() and 0 < len(value) < 4:
+            size = min(int(value), LARGEST_PAGE_SIZE)
+        elif name in resource.filters and name not in filters and resource.filters[name].fits(value):
+            filters[name] = value
+        else:
+            return None
+    sized = sum(text.count(f"{name}=") for name in ("limit", "size"))
+    return (size, filters) if size and sized <= 1 else None
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """How a request was counted: before it was answered where the key's id was known, else not yet."""
+
+    limit: Limit | None = None
+    usage: Usage | None = None
+
+
+def _count(key: SentKey) -> _Counted | None:
+    """Count the request, or None where it has to wait: the usual way says so.
+
+    Remembered is which id a key has, never that it is good: that is asked of the database every time.
+    """
+    known = _known_keys.get(key.key_hash)
+    if known is None or not settings.API_KEY_RATE_LIMIT:
+        return _Counted()
+    key_id, rate = known
+    limit = BucketLimit("key", f"{rate}/m", fail="open")
+    usage = limit.hit(key_id)
+    return _Counted(limit, usage) if usage.allowed else None
+
+
+def _told(request, resource, key: SentKey, row: tuple, counted: _Counted, ending: str) -> bool:
+    """Leave what the log line and the headers are made of; False where the usual way has to answer after all."""
+    key_id, is_noted, rate = row[:3]
+    if is_noted != "t":
+        return False
+    if _known_keys.get(key.key_hash) != (key_id, int(rate)):
+        if len(_known_keys) > MOST_REMEMBERED:
+            _known_keys.clear()
+        _known_keys[key.key_hash] = key_id, int(rate)
+    if counted.usage is None:
+        counted = _count(key)
+        if counted is None:
+            return False
+    if counted.usage and counted.usage.counted:
+        request.counted_by = counted.limit, counted.usage
+    request.resolver_match = SimpleNamespace(route=f"{resource.path[1:]}{ending}")
+    structlog.contextvars.bind_contextvars(tenant_id=str(key.tenant_id), key_id=key_id)
+    return True
+
+
+def _total(text: str | None, remembered: tuple) -> tuple[int, bool]:
+    if text is None:
+        return COUNTED_EXACTLY, True
+    total = int(text)
+    if total <= COUNTED_EXACTLY:
+        return total, False
+    if len(_long_lists) > MOST_REMEMBERED:
+        _long_lists.clear()
+    _long_lists[remembered] = time.monotonic() + CAPPED_FOR
+    return COUNTED_EXACTLY, True
+
+
+def _envelope(rows: list[tuple], size: int, counted: tuple[int, bool], owner: str) -> str:
+    total, is_capped = counted
+    items, more = rows[:size], len(rows) > size
+    cursor = write_cursor("created_at desc", [UUID(items[-1][4])], owner) if more else None
+    ending = ',"total_is_capped":true}' if is_capped else "}"
+    return (
+        f'{{"items":[{",".join(row[3] for row in items)}],"page":1,"page_size":{size},"total":{total},'
+        f'"pages":{math.ceil(total / size)},"next_cursor":{orjson.dumps(cursor).decode()}{ending}'
+    )
+
+
+def _respond(json: str, headers: dict[str, str]) -> HttpResponse:
+    return HttpResponse(json, content_type="application/json", headers=headers)
