@@ -1,9 +1,9 @@
-"""The one statement by which an event gets into the outbox, with its number and its deliveries.
+"""How an event gets into the outbox: with its number and its deliveries, by one statement.
 
-One round trip, because it stands in the way of every write: it looks for
-endpoints, and where a clinic has none it writes nothing (docs/decisions/0013).
-It counts the thing's events under a lock that lasts until the commit, so that
-no two have one number and none is left out by a rollback.
+It stands in the way of every write, so it is plain SQL, and a look comes first:
+where a clinic has no endpoint nothing is written (docs/decisions/0013). The
+statement counts the thing's events under a lock that lasts until the commit, so
+that no two have one number and none is left out by a rollback.
 """
 
 import uuid
@@ -20,12 +20,14 @@ from .registry import ALL
 
 _PLACE = b'"sequence":0'
 
+LOOK = "SELECT EXISTS (SELECT FROM events_endpoint WHERE tenant_id = %s AND state <> 'deleted')"
+
 STATEMENT = """
     WITH listening AS (
-        SELECT id, state, event_types FROM events_endpoint WHERE tenant_id = %(tenant)s AND state <> 'deleted'
+        SELECT id, event_types FROM events_endpoint WHERE tenant_id = %(tenant)s AND state IN ('active', 'paused')
     ), counted AS (
         INSERT INTO events_sequence (id, tenant_id, object_type, object_id, value)
-        SELECT %(sequence_id)s, %(tenant)s, %(object_type)s::text, %(object_id)s, 1 WHERE EXISTS (SELECT FROM listening)
+        SELECT %(sequence_id)s, %(tenant)s, %(object_type)s::text, %(object_id)s, 1
         ON CONFLICT (tenant_id, object_type, object_id) DO UPDATE SET value = events_sequence.value + 1
         RETURNING value
     ), written AS (
@@ -42,8 +44,15 @@ STATEMENT = """
     )
     SELECT gen_random_uuid(), %(tenant)s, written.id, listening.id, 'waiting', 0, 0, %(now)s, %(now)s
     FROM written, listening
-    WHERE listening.state IN ('active', 'paused') AND listening.event_types ?| %(types)s
+    WHERE listening.event_types ?| %(types)s
 """
+
+
+def is_anybody_listening() -> bool:
+    """Whether this clinic has an endpoint, be it paused or off: then events are kept, for now or for later."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOOK, [current_tenant_id()])
+        return cursor.fetchone()[0]
 
 
 def write_event(

@@ -47,12 +47,14 @@ def emit(type: str, obj: models.Model, *, by: Any) -> None:
     `type` is a registered code (`registry.register`); `by` a Membership, an API
     key, or None for the system. The payload holds the object's id, its number
     where it has one, and which of its events this is; nothing about a person.
-    One statement; in a clinic without endpoints it finds none and writes nothing.
+    In a clinic without endpoints it is one short look, and writes nothing.
     Raises LookupError for a type nobody registered, NoTenant outside of a clinic.
     """
     event_type = registry.find_type(type)
     if event_type is None:
         raise LookupError(f"{type} is not a registered type of event.")
+    if not outbox.is_anybody_listening():
+        return
     number = getattr(obj, "number", None)
     made = outbox.write_event(
         type=type,
