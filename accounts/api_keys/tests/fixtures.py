@@ -29,6 +29,6 @@ def key_client(make_api_key):
     return client
 
 
-def server_with(plaintext: str) -> ProgramClient:
+def server_with(plaintext: str, **options) -> ProgramClient:
     """A program that sends this text as its API key."""
-    return ProgramClient(headers={"X-Api-Key": plaintext})
+    return ProgramClient(headers={"X-Api-Key": plaintext}, **options)
