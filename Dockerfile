@@ -3,8 +3,10 @@
 FROM python:3.11-slim AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
-COPY requirements.lock .
-RUN /opt/venv/bin/pip install --require-hashes --no-deps -r requirements.lock
+# requirements-aws.lock for AWS: docker build --build-arg LOCK=requirements-aws.lock
+ARG LOCK=requirements.lock
+COPY requirements*.lock ./
+RUN /opt/venv/bin/pip install --require-hashes --no-deps -r "$LOCK"
 
 FROM python:3.11-slim
 # pg_dump and pg_restore for backups; they may not be older than the server.

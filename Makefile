@@ -55,8 +55,8 @@ up: ## Compose: build and start (makes .env with random secrets on first use)
 down: ## Compose: stop; the data stay in their volumes
 	@$(COMPOSE) down
 
-lock: ## compile the three lists of packages with hashes (LOCK_ARGS=--upgrade for newer ones)
-	@for name in requirements requirements-local requirements-dev; do \
+lock: ## compile the lists of packages with hashes (LOCK_ARGS=--upgrade for newer ones)
+	@for name in requirements requirements-local requirements-dev requirements-aws; do \
 	  $(DEV) -m uv pip compile --quiet $$name.txt --output-file $$name.lock $(LOCK_ARGS) \
 	    --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" || exit 1; \
 	done

@@ -41,7 +41,11 @@ class Receiver:
             def log_message(self, *_arguments):
                 """The checker speaks."""
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request, client_address):
+                """A sender that is killed in the middle of a request is what this is about."""
+
+        self.server = Server(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{port}/hooks"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()

@@ -197,7 +197,7 @@ def test_dockerignore_lets_in_only_what_the_image_needs():
 
     assert lines[0] == "*"
     assert {line[1:] for line in lines if line.startswith("!")} == {
-        *("manage.py", "requirements.lock"),
+        *("manage.py", "requirements.lock", "requirements-aws.lock"),
         *("config", "tenancy", "accounts", "clinic", "quality", "templates", "static"),
     }
 
