@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
@@ -12,6 +13,7 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.api_keys import selectors, services
 from accounts.api_keys.models import PLATFORM, ApiKey
 from accounts.permissions import Permission
+from tenancy.doors.etags import check_if_match, digest_of, etag_for, not_modified
 from tenancy.doors.paging import PageQuery, paginate
 from tenancy.doors.query import Boolean, Identifier, NoQuery, Query
 from tenancy.doors.refusals import FieldsRefused, problem
@@ -51,6 +53,7 @@ class ApiKeyViewSet(GenericViewSet):
 
     queryset = ApiKey.objects.none()
     serializer_class = ApiKeySerializer
+    versioned = {"retrieve"}
     requires = dict.fromkeys(
         ("list", "retrieve", "create", "rotate", "revoke"), (str(Permission.INTEGRATION_MANAGE), PLATFORM)
     )
@@ -66,7 +69,9 @@ class ApiKeyViewSet(GenericViewSet):
     @extend_schema(responses={200: ApiKeySerializer}, summary="One key, without its text")
     def retrieve(self, request, pk):
         with self._clinic(OneKeyQuery.read(request).tenant_id, "query"):
-            return Response(ApiKeySerializer(selectors.get_key(pk)).data)
+            body = ApiKeySerializer(selectors.get_key(pk)).data
+            version = digest_of(body | {"last_used_at": None})  # being used is no change
+            return not_modified(request, version) or Response(body, headers={"ETag": etag_for(version)})
 
     @extend_schema(
         request=WriteApiKeySerializer,
@@ -143,6 +148,7 @@ class TenantViewSet(GenericViewSet):
 
     queryset = Tenant.objects.none()
     serializer_class = TenantSerializer
+    versioned = True
     requires = dict.fromkeys(("list", "retrieve", "create", "partial_update"), PLATFORM)
     queries = {"list": TenantQuery, "retrieve": NoQuery}
 
@@ -154,7 +160,8 @@ class TenantViewSet(GenericViewSet):
 
     @extend_schema(responses={200: TenantSerializer}, summary="One clinic")
     def retrieve(self, request, pk):
-        return Response(TenantSerializer(clinics.get_clinic(pk)).data)
+        clinic = clinics.get_clinic(pk)
+        return not_modified(request, self._version(clinic)) or self._answer(clinic)
 
     @extend_schema(
         request=WriteTenantSerializer,
@@ -172,7 +179,7 @@ class TenantViewSet(GenericViewSet):
         given = WriteTenantSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         clinic = clinics.open_clinic(by=request.member, **given.validated_data)
-        return Response(TenantSerializer(clinic).data, status=status.HTTP_201_CREATED)
+        return self._answer(clinic, status.HTTP_201_CREATED)
 
     @extend_schema(
         request=ChangeTenantSerializer(partial=True),
@@ -184,4 +191,15 @@ class TenantViewSet(GenericViewSet):
         clinic = clinics.get_clinic(pk)
         given = ChangeTenantSerializer(data=request.data, partial=True)
         given.is_valid(raise_exception=True)
-        return Response(TenantSerializer(clinics.change_clinic(clinic, by=request.member, **given.validated_data)).data)
+        with transaction.atomic():  # a platform key is in no clinic, and so in no transaction
+            if "If-Match" in request.headers:
+                clinic = clinics.get_clinic(pk, lock=True)
+                check_if_match(request, self._version(clinic))
+            return self._answer(clinics.change_clinic(clinic, by=request.member, **given.validated_data))
+
+    def _version(self, clinic):
+        return digest_of(TenantSerializer(clinic).data)
+
+    def _answer(self, clinic, code=status.HTTP_200_OK):
+        body = TenantSerializer(clinic).data
+        return Response(body, status=code, headers={"ETag": etag_for(digest_of(body))})

@@ -26,9 +26,10 @@ def list_clinics(*, is_active: bool | None = None) -> QuerySet[Tenant]:
     return clinics if is_active is None else clinics.filter(is_active=is_active)
 
 
-def get_clinic(pk: Any) -> Tenant:
-    """One clinic. Raises Http404."""
-    clinic = Tenant.objects.filter(pk=pk).first()
+def get_clinic(pk: Any, *, lock: bool = False) -> Tenant:
+    """One clinic. Raises Http404. With `lock` nobody else changes it until the transaction ends."""
+    clinics = Tenant.objects.select_for_update(no_key=True) if lock else Tenant.objects.all()
+    clinic = clinics.filter(pk=pk).first()
     if clinic is None:
         raise Http404
     return clinic

@@ -17,6 +17,7 @@ from accounts.users.models import User
 from accounts.users.services import Taken
 from accounts.users.sessions import Device, SignInRefused
 from tenancy.doors.addresses import client_address
+from tenancy.doors.etags import check_if_match, digest_of, etag_for
 from tenancy.doors.limits import RedisThrottle
 from tenancy.doors.paging import PageQuery, paginate
 from tenancy.doors.query import Query, Text
@@ -327,6 +328,7 @@ class InvitationViewSet(GenericViewSet):
 
     queryset = Invitation.objects.none()
     serializer_class = InvitationSerializer
+    versioned = True
     requires = {
         "list": Permission.USER_MANAGE,
         "create": Permission.USER_MANAGE,
@@ -363,17 +365,29 @@ class InvitationViewSet(GenericViewSet):
             if broken.code == "unknown_role":
                 raise serializers.ValidationError({"role": [broken.sentence]}) from None
             raise
-        return Response(InvitationSerializer(invitation).data, status=status.HTTP_201_CREATED)
+        return self._answer(invitation, status.HTTP_201_CREATED)
 
     @extend_schema(request=None, responses={200: InvitationSerializer}, summary="Send it again, with a new link")
     def resend(self, request, pk):
         invitation = invitations.resend_invitation(selectors.get_invitation(pk), by=request.member)
-        return Response(InvitationSerializer(invitation).data)
+        return self._answer(invitation)
 
     @extend_schema(responses={204: None}, summary="Withdraw an invitation")
     def destroy(self, request, pk):
-        invitations.withdraw_invitation(selectors.get_invitation(pk), by=request.member)
+        invitation = selectors.get_invitation(pk)
+        if "If-Match" in request.headers:
+            invitation = invitations.lock_invitation(invitation)
+            check_if_match(request, self._version(invitation))
+        invitations.withdraw_invitation(invitation, by=request.member)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _version(self, invitation):
+        """Of what was written; that it expires is no change."""
+        return digest_of(InvitationSerializer(invitation).data | {"is_expired": None})
+
+    def _answer(self, invitation, code=status.HTTP_200_OK):
+        body = InvitationSerializer(invitation).data
+        return Response(body, status=code, headers={"ETag": etag_for(self._version(invitation))})
 
 
 def _open_tenant(tenant_id) -> Tenant:

@@ -18,7 +18,8 @@ from accounts.qualifications.serializers import (
 )
 from accounts.qualifications.services import record_qualification
 from accounts.users.models import Membership
-from tenancy.doors.etags import check_if_match, etag_for, not_modified
+from accounts.users.rights import lock_rights
+from tenancy.doors.etags import check_if_match, digest_of, etag_for, not_modified
 from tenancy.doors.paging import PageQuery, paginate
 from tenancy.doors.query import Boolean, NoQuery, Text
 from tenancy.doors.refusals import FieldsRefused, problem
@@ -85,6 +86,7 @@ class UserViewSet(GenericViewSet):
 
     queryset = Membership.objects.none()
     serializer_class = MemberSerializer
+    versioned = {"retrieve", "partial_update", "me", "patch_me", "roles", "permissions", "delete_grant"}
     requires = {
         "list": Permission.USER_MANAGE,
         "retrieve": Permission.USER_MANAGE,
@@ -123,7 +125,8 @@ class UserViewSet(GenericViewSet):
     @extend_schema(responses={200: MemberSerializer}, summary="One person")
     def retrieve(self, request, pk):
         NoQuery.read(request)
-        return Response(self._described(selectors.get_member(pk, by=request.member)))
+        member = selectors.get_member(pk, by=request.member)
+        return not_modified(request, self._version(member)) or self._answer(member)
 
     @extend_schema(
         request=WriteMemberSerializer,
@@ -134,6 +137,7 @@ class UserViewSet(GenericViewSet):
     def partial_update(self, request, pk):
         member = selectors.get_member(pk, by=request.member)
         given = dict(_checked(WriteMemberSerializer, request))
+        member = self._unchanged(member, self._version)
         is_active, reason = given.pop("is_active", None), given.pop("reason", "")
         if given:
             member = members.update_member(member, by=request.member, changes=given, reason=reason)
@@ -141,13 +145,14 @@ class UserViewSet(GenericViewSet):
             member = members.deactivate_member(member, by=request.member, reason=reason)
         elif is_active and not member.is_active:
             member = members.reactivate_member(member, by=request.member, reason=reason)
-        return Response(self._described(member))
+        return self._answer(member)
 
     @extend_schema(responses={200: ProfileSerializer}, summary="Oneself")
     @action(detail=False, methods=["get"])
     def me(self, request):
         NoQuery.read(request)
-        return Response(ProfileSerializer(request.member).data)
+        version = _version_of_profile(request.member)
+        return not_modified(request, version) or _answer_profile(request.member)
 
     @extend_schema(
         request=WriteProfileSerializer,
@@ -162,9 +167,14 @@ class UserViewSet(GenericViewSet):
         for name in () if member.is_staff else ONLY_AT_WORK:
             given.pop(name, None)
         ignored = sorted(str(key)[:100] for key in request.data if key not in given)
+        if "If-Match" in request.headers:
+            selectors.lock_person(member)
+            member.user.refresh_from_db(fields=["name", "phone", "language"])
+            member.refresh_from_db(fields=["specialization", "department"])
+            check_if_match(request, _version_of_profile(member))
         changed = members.update_profile(member, by=member, changes=given)
         changed.hold(member.roles, member.rights)
-        return Response(ProfileSerializer(changed, context={"ignored": ignored}).data)
+        return _answer_profile(changed, ignored)
 
     @extend_schema(
         request=AssignRolesSerializer,
@@ -180,16 +190,16 @@ class UserViewSet(GenericViewSet):
             rights.find_roles(given["roles"])
         except RuleBroken as unknown:
             raise FieldsRefused([problem("body", "roles", msg=unknown.sentence, type="unknown")]) from None
-        return Response(self._described(rights.assign_roles(member, given["roles"], by=request.member,
-                                                            reason=given["reason"])))  # fmt: skip
+        member = self._unchanged(member, self._version)
+        return self._answer(rights.assign_roles(member, given["roles"], by=request.member, reason=given["reason"]))
 
     @extend_schema(responses={200: MemberPermissionsSerializer}, summary="What somebody may do, and single permissions")
     @action(detail=True, methods=["get"])
     def permissions(self, request, pk):
         NoQuery.read(request)
         member = selectors.get_member(pk, by=request.member)
-        grants = GrantSerializer(selectors.list_grants(member), many=True).data
-        return Response({"permissions": sorted(member.permissions), "items": grants})
+        body = self._permissions(member)
+        return not_modified(request, digest_of(body)) or Response(body, headers={"ETag": etag_for(digest_of(body))})
 
     @extend_schema(
         request=WriteGrantSerializer,
@@ -215,7 +225,9 @@ class UserViewSet(GenericViewSet):
     @extend_schema(request=None, responses={204: None}, summary="Take a single permission back")
     @action(detail=True, methods=["delete"], url_path=f"permissions/(?P<grant_id>{UUID_FORM})")
     def delete_grant(self, request, pk, grant_id):
-        rights.end_grant(selectors.get_grant(selectors.get_member(pk, by=request.member), grant_id), by=request.member)
+        member = selectors.get_member(pk, by=request.member)
+        member = self._unchanged(member, lambda member: digest_of(self._permissions(member)))
+        rights.end_grant(selectors.get_grant(member, grant_id), by=request.member)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
@@ -255,12 +267,41 @@ class UserViewSet(GenericViewSet):
         row = record_qualification(member, by=request.member, **_checked(WriteQualificationSerializer, request))
         return Response(QualificationSerializer(row).data, status=status.HTTP_201_CREATED)
 
+    def _permissions(self, member):
+        grants = GrantSerializer(selectors.list_grants(member), many=True).data
+        return {"permissions": sorted(member.permissions), "items": grants}
+
+    def _unchanged(self, member, version):
+        """The member, read again under the lock when the caller names a version; 412 when it is another by now."""
+        if "If-Match" not in self.request.headers:
+            return member
+        selectors.lock_person(member)
+        member = selectors.get_member(member.user_id, by=self.request.member)
+        check_if_match(self.request, version(member))
+        return member
+
+    def _version(self, member):
+        """Being seen is no change."""
+        return digest_of(self._described(member) | {"last_seen_at": None})
+
+    def _answer(self, member):
+        return Response(self._described(member), headers={"ETag": etag_for(self._version(member))})
+
     def _described(self, found, many=False):
         people = found if many else [found]
         if many:
             selectors.hold_roles(people)
         context = {"last_seen": selectors.last_seen(people)}
         return MemberSerializer(found, many=many, context=context).data
+
+
+def _version_of_profile(member) -> str:
+    return digest_of(ProfileSerializer(member).data)
+
+
+def _answer_profile(member, ignored=()) -> Response:
+    body = ProfileSerializer(member, context={"ignored": list(ignored)}).data
+    return Response(body, headers={"ETag": etag_for(_version_of_profile(member))})
 
 
 # --- Roles -----------------------------------------------------------------------------------------------------------
@@ -324,8 +365,7 @@ class RoleViewSet(GenericViewSet):
     @extend_schema(responses={204: None}, summary="Delete a role nobody has")
     def destroy(self, request, pk):
         role = selectors.get_role(pk)
-        _expected(request, role)
-        roles.delete_role(role, by=request.member)
+        roles.delete_role(role, by=request.member, expected_version=_expected(request, role))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
@@ -405,7 +445,7 @@ class GroupViewSet(GenericViewSet):
     def retrieve(self, request, pk):
         NoQuery.read(request)
         group = selectors.get_group(pk, by=request.member)
-        return not_modified(request, group) or self._answer(group)
+        return not_modified(request, self._version(group)) or self._answer(group)
 
     @extend_schema(
         request=WriteGroupSerializer,
@@ -422,14 +462,13 @@ class GroupViewSet(GenericViewSet):
         group = selectors.get_group(pk, by=request.member)
         given = self._given(request)
         return self._answer(
-            groups.update_group(group, by=request.member, expected_version=_expected(request, group), **given)
+            groups.update_group(group, by=request.member, expected_version=self._expected(group), **given)
         )
 
     @extend_schema(responses={204: None}, summary="End a group; nothing is deleted")
     def destroy(self, request, pk):
         group = selectors.get_group(pk, by=request.member)
-        _expected(request, group)
-        groups.deactivate_group(group, by=request.member)
+        groups.deactivate_group(group, by=request.member, expected_version=self._expected(group))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
@@ -446,7 +485,7 @@ class GroupViewSet(GenericViewSet):
     @action(detail=True, methods=["delete"], url_path=f"remove-member/(?P<user_id>{UUID_FORM})")
     def remove_member(self, request, pk, user_id):
         group = selectors.get_group(pk, by=request.member)
-        _expected(request, group)
+        self._expected(group)
         if not groups.remove_group_member(group, selectors.get_member(user_id, by=request.member), by=request.member):
             raise NotFound(_("This person is not in the group."))
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -456,8 +495,22 @@ class GroupViewSet(GenericViewSet):
         given["kind"] = given.pop("type")
         return given
 
+    def _version(self, group):
+        """Of the group itself and of who is in it: both are in the answer."""
+        inside = sorted(str(row.pk) for row in selectors.list_group_members(group))
+        return f"{group.version}-{digest_of(inside)}"
+
+    def _expected(self, group):
+        """As `_expected`. The clinic's rights are locked first, as by each change of a group or its members."""
+        if "If-Match" not in self.request.headers:
+            return None
+        lock_rights()
+        group.refresh_from_db()
+        check_if_match(self.request, self._version(group))
+        return group.version
+
     def _answer(self, group, code=status.HTTP_200_OK):
         inside = list(selectors.list_group_members(group))
         group.size = len(inside)
         body = GroupSerializer(group).data | {"members": GroupMemberSerializer(inside, many=True).data}
-        return Response(body, status=code, headers={"ETag": etag_for(group)})
+        return Response(body, status=code, headers={"ETag": etag_for(self._version(group))})

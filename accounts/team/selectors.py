@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from accounts.permissions import PLATFORM_ROLE, ROLE_ALIASES, Permission
-from accounts.users.models import Grant, Group, GroupMember, HeldRole, Membership, Role, Session, identity_key
+from accounts.users.models import Grant, Group, GroupMember, HeldRole, Membership, Role, Session, User, identity_key
 from tenancy.tenants.numbering import by_number_or_id
 
 _ACCENTED = [chr(code) for code in range(0xC0, 0x180) if len(unicodedata.normalize("NFKD", chr(code))) == 2]
@@ -76,6 +76,11 @@ def _name_begins(words: str) -> Q:
 def get_member(user_id: UUID | str, *, by: Membership) -> Membership:
     """The member of this clinic with this person's id. Raises Http404 for an unknown id and for a stranger's."""
     return get_object_or_404(Membership.objects.seen_by(by).select_related("user", "tenant"), user_id=user_id)
+
+
+def lock_person(member: Membership) -> None:
+    """Whoever changes this person, or what they are here, waits until this transaction ends."""
+    User.objects.select_for_update().filter(pk=member.user_id).values_list("pk").first()
 
 
 def get_member_by_id(member_id: UUID | str, *, by: Membership) -> Membership:

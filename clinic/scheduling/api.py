@@ -19,7 +19,7 @@ from clinic.places.models import Location
 from clinic.practitioners import services as practitioners
 from clinic.practitioners.models import Practitioner
 from tenancy.audit import services as audit
-from tenancy.doors.etags import check_if_match, etag_for, not_modified
+from tenancy.doors.etags import check_if_match, digest_of, etag_for, not_modified
 from tenancy.doors.paging import PageQuery, paginate
 from tenancy.doors.query import Boolean, Choice, Date, Identifier, Integer, NoQuery, Query, Text
 from tenancy.doors.refusals import FieldsRefused, error_body, problem
@@ -116,6 +116,7 @@ class DoctorViewSet(GenericViewSet):
 
     queryset = Practitioner.objects.none()
     serializer_class = DoctorSerializer
+    versioned = {"retrieve"}
     requires = {
         "list": (Permission.PRACTITIONER_VIEW, Permission.APPOINTMENT_VIEW, Permission.APPOINTMENT_VIEW_OWN),
         "retrieve": (Permission.PRACTITIONER_VIEW, Permission.APPOINTMENT_VIEW, Permission.APPOINTMENT_VIEW_OWN),
@@ -134,7 +135,9 @@ class DoctorViewSet(GenericViewSet):
     def retrieve(self, request, pk):
         doctor = selectors.get_doctor(pk, by=request.member)
         doctor.assigned_patients = selectors.count_assigned_patients(doctor)
-        return Response(DoctorSerializer(doctor).data)
+        body = DoctorSerializer(doctor).data
+        version = digest_of(body)
+        return not_modified(request, version) or Response(body, headers={"ETag": etag_for(version)})
 
     @extend_schema(responses={200: DoctorSlotsSerializer}, summary="Free times of a doctor, or why there are none")
     @action(detail=True, methods=["get"])

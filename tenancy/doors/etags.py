@@ -5,9 +5,11 @@ compresses and weakens it (`W/"3"`) changes nothing: weak and strong compare
 alike. (RFC 9110 13.1.1 asks for strong comparison; FHIR sends weak ones.)
 """
 
+import hashlib
 import re
 from typing import Any
 
+import orjson
 from django.http import HttpResponseNotModified
 from django.utils.translation import gettext as _
 
@@ -22,6 +24,12 @@ HEADER = re.compile(rf"\s*{ENTRY}(?:\s*,\s*{ENTRY})*\s*")
 def etag_for(version_or_row: Any) -> str:
     """`"3"` for the number 3 or for a row whose `version` is 3."""
     return f'"{getattr(version_or_row, "version", version_or_row)}"'
+
+
+def digest_of(sent: Any) -> str:
+    """A version for what has no `version` of its own: 16 hexadecimal digits of the digest of what is sent about it."""
+    said = orjson.dumps(sent, default=str, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(said).hexdigest()[:16]
 
 
 def check_if_match(request, current: Any, *, required: bool = False) -> None:

@@ -12,16 +12,14 @@
 Resources with rules of their own write their actions out instead.
 """
 
-import hashlib
 from typing import Any, ClassVar
 
-import orjson
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import serializers, status
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from .etags import check_if_match, etag_for, not_modified
+from .etags import check_if_match, digest_of, etag_for, not_modified
 from .paging import paginate
 from .schema import keyed_page_of
 
@@ -61,13 +59,24 @@ class ResourceViewSet(GenericViewSet):
     def partial_update(self, request, pk):
         row = self.row(pk)
         data = self._checked(partial=True)
-        check_if_match(request, self.version_of(row))
-        self.change(row, data)
+        self.change(self.unchanged(row), data)
         return self._answer(self.row(pk))
 
     def version_of(self, row) -> str:
-        sent = orjson.dumps(dict(self.serializer_class(row).data), default=str, option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(sent).hexdigest()[:16]
+        return digest_of(dict(self.serializer_class(row).data))
+
+    def unchanged(self, row):
+        """The row, as it still is when the caller names the version they have seen; 412 when it is not.
+
+        Read again under its lock: of two who name the same version, one is first.
+        """
+        if "If-Match" not in self.request.headers:
+            return row
+        model = type(row)
+        model.objects.select_for_update(of=("self",), no_key=True).filter(pk=row.pk).values_list("pk").first()
+        row = self.row(row.pk)
+        check_if_match(self.request, self.version_of(row))
+        return row
 
     def _checked(self, **options) -> dict[str, Any]:
         given = self.write_serializer_class(data=self.request.data, **options)
@@ -85,9 +94,7 @@ class RemovableMixin:
         raise NotImplementedError
 
     def destroy(self, request, pk):
-        row = self.row(pk)
-        check_if_match(request, self.version_of(row))
-        self.remove(row)
+        self.remove(self.unchanged(self.row(pk)))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -2,7 +2,7 @@
 
 A viewset says the rest where it belongs: `queries = {"list": PatientQuery}`
 for its parameters, `versioned = True` when its rows have an ETag and take
-`If-Match`, and `@extend_schema(responses=page_of(PatientSerializer))`. Every
+`If-Match` (or the actions of which that holds), and `@extend_schema(responses=page_of(PatientSerializer))`. Every
 POST takes an `Idempotency-Key`, unless `keyless` says why not.
 """
 
@@ -111,7 +111,8 @@ class HouseAutoSchema(AutoSchema):
         return self.method == "POST" and not why_keyless(self.view, self._action())
 
     def _is_versioned(self) -> bool:
-        return bool(getattr(self.view, "versioned", False)) and "{" in self.path
+        versioned = getattr(self.view, "versioned", False)
+        return self._action() in versioned if isinstance(versioned, set) else versioned and "{" in self.path
 
     def _takes_if_match(self) -> bool:
         return self._is_versioned() and self.method in UNSAFE - {"POST"}

@@ -84,7 +84,7 @@ def _create(key: str, **fields: Any) -> Invitation:
 def resend_invitation(invitation: Invitation, *, by: Membership) -> Invitation:
     """Send an invitation again, for another week, at most three times an hour. The link of the mail before works no
     more."""
-    invitation = _locked(invitation)
+    invitation = lock_invitation(invitation)
     check_roles(invitation.roles, by=by)
     if not limits.MAILS_TO.hit(invitation.email_key).allowed:
         raise RuleBroken(_("Several mails were sent to this address already. Please try again in an hour."))
@@ -99,13 +99,14 @@ def resend_invitation(invitation: Invitation, *, by: Membership) -> Invitation:
 @transaction.atomic
 def withdraw_invitation(invitation: Invitation, *, by: Membership) -> None:
     """Take an invitation back; its link works no more."""
-    invitation = _locked(invitation)
+    invitation = lock_invitation(invitation)
     invitation.withdrawn_at, invitation.withdrawn_by = timezone.now(), by
     invitation.save(update_fields=["withdrawn_at", "withdrawn_by"])
     audit.record("invitation_withdrawn", invitation, by=by)
 
 
-def _locked(invitation: Invitation) -> Invitation:
+def lock_invitation(invitation: Invitation) -> Invitation:
+    """The invitation as it is now, nobody else's until the transaction ends. Raises RuleBroken when it is over."""
     invitation = Invitation.objects.select_for_update(of=("self",), no_key=True).get(pk=invitation.pk)
     if not invitation.is_open:
         raise RuleBroken(_("This invitation was accepted or withdrawn already."))

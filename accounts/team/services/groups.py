@@ -99,10 +99,15 @@ def update_group(
 
 
 @transaction.atomic
-def deactivate_group(group: Group, *, by: Membership, reason: str = "") -> Group:
-    """End a group: it leaves the lists, its permissions end, and its name is free again. Twice is no error."""
+def deactivate_group(group: Group, *, by: Membership, reason: str = "", expected_version: int | None = None) -> Group:
+    """End a group: it leaves the lists, its permissions end, and its name is free again. Twice is no error.
+
+    Raises StaleVersion when somebody saved meanwhile.
+    """
     with changing_rights():
         group = Group.objects.select_for_update(of=("self",)).get(pk=group.pk)
+        if expected_version is not None and expected_version != group.version:
+            raise StaleVersion(_("Somebody else has changed this group in the meantime."))
         if not group.is_active:
             return group
         if group.permissions:

@@ -101,11 +101,16 @@ def update_role(
 
 
 @transaction.atomic
-def delete_role(role: Role, *, by: Membership | None, reason: str = "") -> None:
-    """Delete a role of the clinic's own. Raises RuleBroken for a built-in one and for one that somebody holds."""
+def delete_role(role: Role, *, by: Membership | None, reason: str = "", expected_version: int | None = None) -> None:
+    """Delete a role of the clinic's own.
+
+    Raises StaleVersion when somebody saved meanwhile, RuleBroken for a built-in role and for one that somebody holds.
+    """
     lock_rights()
     role = _locked(role)
     _refuse_built_in(role)
+    if expected_version is not None and expected_version != role.version:
+        raise StaleVersion(_("Somebody else has changed this role in the meantime."))
     held = HeldRole.objects.filter(role=role).count()
     if held:
         raise RuleBroken(
