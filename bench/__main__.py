@@ -10,9 +10,9 @@ import platform
 import sys
 from datetime import datetime, timezone
 
-from bench import admin, installation, large_clinic, peer, report, second_factor, sign_in, slots
+from bench import admin, installation, large_clinic, peer, report, retries, second_factor, sign_in, slots
 
-BENCHES = ("start", "import", "search", "pages", "slots", "admin", "sign-in", "refresh", "totp", "v1")
+BENCHES = ("start", "import", "search", "pages", "slots", "admin", "sign-in", "refresh", "totp", "retries", "v1")
 
 
 def main() -> None:
@@ -48,6 +48,9 @@ def main() -> None:
                 report.show("A flood of 50 sign-ins a second", sign_in.measure_flood(clinic))
             if "refresh" in wanted:
                 report.show("Tabs that renew at once", sign_in.measure_refresh(clinic))
+    if "retries" in wanted:
+        with large_clinic.open_clinic(1_000) as clinic:
+            report.show("The same order, by 64 at once", retries.measure_retries(clinic))
     if "v1" in wanted:
         with large_clinic.open_clinic(min(options.patients, 60_000)) as clinic:
             print("\n/v1 against the peer of ../shared/bench")
