@@ -15,10 +15,13 @@ from tenancy.rules import RuleBroken
 from tenancy.tenants.context import before_leaving, connection, current_tenant_id
 from tenancy.tenants.models import new_id
 
+from .appending import NoHead, append_one
 from .hashing import canonical, entry_hash, merkle_root, payload_hash, read_leaf
 from .models import AuditActor, AuditEntry, AuditHead, AuditPayload, AuditRead, AuditSeal
 
 SEAL_BATCH = 10_000
+FEW = 3
+"""Up to so many entries of one transaction are appended one by one; more are hashed here and inserted together."""
 
 
 def record(
@@ -99,6 +102,8 @@ class _Append:
         while connection.before_commit and isinstance(behind := connection.before_commit[0][1], _Append):
             del connection.before_commit[0]
             self.events += behind.events
+        if len(self.events) <= FEW and self._append_each():
+            return
         head, now = _lock_head()
         payloads = []
         for entry, body in self.events:
@@ -110,7 +115,16 @@ class _Append:
             payloads.append(AuditPayload(entry=entry, salt=salt, body=body))
         AuditEntry.objects.bulk_create([entry for entry, _ in self.events], batch_size=500)
         AuditPayload.objects.bulk_create(payloads, batch_size=500)
-        AuditHead.objects.filter(pk=head.pk).update(seq=head.seq, entry_hash=head.entry_hash)
+        AuditHead.objects.filter(pk=head.pk).update(seq=head.seq, entry_hash=head.entry_hash, at=now)
+
+    def _append_each(self) -> bool:
+        """One statement an entry; False before the clinic's first one, when there is nothing yet to append to."""
+        try:
+            for entry, body in self.events:
+                append_one(entry, body)
+        except NoHead:
+            return False
+        return True
 
 
 def _lock_head() -> tuple[AuditHead, datetime]:

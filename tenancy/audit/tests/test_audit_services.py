@@ -95,25 +95,65 @@ def test_records_of_several_services_share_one_lock(clinic, nurse):
     assert AuditEntry.objects.filter(action="thing_done").count() == 3
 
 
-def test_record_appends_last_under_one_lock(clinic, nurse):
+def appended(nurse, count):
+    """What is written, table by table, by a transaction that records so many entries before its last change."""
     finish_pending()
     audit.actor_for(nurse)
     with CaptureQueriesContext(connection) as queries:
-        for number in range(3):
+        for number in range(count):
             audit.record(f"thing_{number}", None, by=nurse)
         Counter.objects.create(name="after the record")
         finish_pending()
+    assert actions()[-count:] == [f"thing_{number}" for number in range(count)]
+    statements = [query["sql"] for query in queries]
+    assert len([sql for sql in statements if "FOR NO KEY UPDATE" in sql]) == (count > audit.FEW)
+    return [sql.split()[:3] for sql in statements if not sql.startswith(("SELECT", "SAVEPOINT", "RELEASE"))]
 
-    written = [query["sql"] for query in queries if not query["sql"].startswith(("SELECT", "SAVEPOINT", "RELEASE"))]
-    locks = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
-    assert len(locks) == 1
-    assert [sql.split('"')[1] for sql in written] == [
-        "tenants_counter",
-        "audit_auditentry",
-        "audit_auditpayload",
-        "audit_audithead",
+
+def test_few_entries_are_appended_last_each_in_one_statement(clinic, nurse):
+    assert appended(nurse, audit.FEW) == [
+        ["INSERT", "INTO", '"tenants_counter"'],
+        *[["WITH", "head", "AS"]] * audit.FEW,
     ]
-    assert actions()[-3:] == ["thing_0", "thing_1", "thing_2"]
+
+
+def test_many_entries_are_appended_last_under_one_lock(clinic, nurse):
+    assert appended(nurse, audit.FEW + 1) == [
+        ["INSERT", "INTO", '"tenants_counter"'],
+        ["INSERT", "INTO", '"audit_auditentry"'],
+        ["INSERT", "INTO", '"audit_auditpayload"'],
+        ["UPDATE", '"audit_audithead"', "SET"],
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_entries_verify_however_many_were_appended_at_once(clinic, nurse, count):
+    for _ in range(2):
+        for number in range(count):
+            audit.record("thing_done", nurse, by=nurse, reason='"ü" \u2028 \\ {}', details={"number": number})
+        finish_pending()
+
+    assert verify_trail(clinic).findings == []
+    head, last = AuditHead.objects.get(), AuditEntry.objects.in_order().last()
+    assert (head.seq, head.entry_hash, head.at) == (last.seq, last.entry_hash, last.at)
+
+
+def test_the_clock_is_read_under_the_lock(committed_clinic):
+    """Whoever waited for the head is later than who held it: moments follow the numbers."""
+
+    def write(number):
+        try:
+            with tenant_context(committed_clinic.id):
+                audit.record(f"thing_{number}", None, by=None)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(write, range(160)))
+
+    with tenant_context(committed_clinic.id):
+        moments = list(AuditEntry.objects.in_order().values_list("at", flat=True))
+    assert moments == sorted(moments)
 
 
 def test_record_is_rolled_back_with_the_change(committed_clinic):
