@@ -113,7 +113,7 @@ class PatientViewSet(GenericViewSet):
         ],
         summary="One patient by document",
     )
-    @action(detail=False, methods=["get"], url_path="by-document/(?P<type>[^/]{1,20})/(?P<number>[^/]{1,50})")
+    @action(detail=False, methods=["get"], url_path="by-document/(?P<type>[^/]{1,40})/(?P<number>[^/]{1,100})")
     def by_document(self, request, type, number):
         found = selectors.find_lookup(DocumentType, int(type) if type.isascii() and type.isdigit() else type)
         if found is None:

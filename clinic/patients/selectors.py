@@ -162,7 +162,7 @@ def find_lookup(table: type[Row], key: int | str) -> Row | None:
     if not _lookups.get(table):
         _lookups[table] = {
             name: row
-            for row in table.objects.all()
+            for row in table._default_manager.all()
             for name in (row.pk, row.code, row.code.lower(), getattr(row, "word", row.code))
         }
     return _lookups[table].get(key)

@@ -23,6 +23,7 @@ from clinic.scheduling.api_v1 import EXAMPLE as VISIT
 from clinic.scheduling.models import Appointment
 from clinic.scheduling.tests.factories import make_location, make_practitioner, make_type
 from config import openapi
+from tenancy.doors.limits import BucketLimit
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.tests.contexts import outside_tenant
 
@@ -298,6 +299,22 @@ def test_s27_wrong_bodies_lock_nobody_out(key_client, clinic):
 
     assert (refused, strangers) == ({400}, {401})
     assert server.post("/v1/patients", PATIENT).status_code == 201
+
+
+def test_s27_cl02_a_burst_over_the_limit_passes_at_one_of_the_next_tries(key_client):
+    """What is refused takes nothing from the bucket, which fills drop by drop: one a second with 60 a minute."""
+    server = key_client("patients:write", requests_per_minute=60)
+    bucket = BucketLimit("key", "60/m")
+    while bucket.hit(str(server.key.pk)).allowed:
+        pass
+    n8n = N8n(server, tries=5, wait=1.0)
+    made = n8n.send("POST", "/v1/patients", PATIENT)
+
+    assert made.status_code == 201
+    codes = [answer.status_code for answer in n8n.answers]
+    assert codes[0] == 429
+    assert int(n8n.answers[0]["Retry-After"]) <= 2
+    assert n8n.answers[0].json()["detail"].startswith("Too many requests.")
 
 
 def test_s27_cl01_two_tries_at_once_make_one(committed_db):
