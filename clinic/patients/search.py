@@ -66,10 +66,10 @@ def tokens_of(patient: Patient, identifier_values: Iterable[str] = ()) -> set[st
     return {token[:LONGEST_TOKEN] for token in tokens if token}
 
 
-def store_tokens(patient: Patient, identifier_values: Iterable[str]) -> None:
-    """Bring the stored words of a patient up to date, in the transaction of the change."""
+def store_tokens(patient: Patient, identifier_values: Iterable[str], *, is_new: bool = False) -> None:
+    """Bring the stored words of a patient up to date, in the transaction of the change; a new one has none yet."""
     wanted = tokens_of(patient, identifier_values)
-    stored = set(PatientToken.objects.filter(patient=patient).values_list("token", flat=True))
+    stored = set() if is_new else set(PatientToken.objects.filter(patient=patient).values_list("token", flat=True))
     if gone := stored - wanted:
         PatientToken.objects.filter(patient=patient, token__in=gone).delete()
     PatientToken.objects.bulk_create([PatientToken(patient=patient, token=token) for token in sorted(wanted - stored)])

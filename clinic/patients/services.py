@@ -23,6 +23,7 @@ from .models import Consent, Patient, PatientIdentifier
 from .search import store_tokens
 from .selectors import TRACKED, require_open
 
+_LOOKUPS = ("gender", "document_type", "insurer")
 WRITABLE = frozenset({*TRACKED, "custom_fields", "demographics", "user"})
 
 
@@ -57,11 +58,13 @@ def create_patient(
     DuplicateDocument, or RuleBroken for an identifier somebody else has.
     """
     patient = build_patient(data)
+    if by is not None and by._state.fields_cache.get("tenant"):
+        patient.tenant = by.tenant  # read with the caller; the words need its country
     patient.number = next_number("patient")
     patient.updated_by = by.member if by else None
     _save(patient, force_insert=True)
     values = _store_identifiers(patient, identifiers)
-    store_tokens(patient, values)
+    store_tokens(patient, values, is_new=True)
     store_field_values(patient)
     if patient.habeas_data:
         _add_consent(patient, by=by, kind=Consent.Kind.DATA_PROCESSING, granted=True)
@@ -204,8 +207,10 @@ def _assign(patient: Patient, data: dict[str, Any]) -> None:
     if patient.allergies and patient.allergy_status == Patient.AllergyStatus.NOT_ASKED:
         patient.allergy_status = Patient.AllergyStatus.RECORDED
     patient.sort_name = fold(f"{patient.name_parts.family} {patient.name_parts.given}".strip())[:500]
+    # A lookup that came as its row was read from its table just now; there is nothing to ask again.
+    read = [name for name in _LOOKUPS if Patient._meta.get_field(name).is_cached(patient)]
     patient.full_clean(
-        exclude=["tenant", "number", "updated_by", "user"], validate_unique=False, validate_constraints=False
+        exclude=["tenant", "number", "updated_by", "user", *read], validate_unique=False, validate_constraints=False
     )
     patient.custom_fields = check_custom_fields(patient.custom_fields, stored=stored)
 
@@ -265,6 +270,8 @@ def save_state(patient: Patient, action: str, *, by: Membership, reason: str = "
 
 def _store_identifiers(patient: Patient, identifiers: Iterable[dict[str, str]]) -> list[str]:
     keys = list(dict.fromkeys(_identifier_key(item) for item in identifiers))
+    if not keys:
+        return []
     try:
         with transaction.atomic():
             PatientIdentifier.objects.bulk_create(

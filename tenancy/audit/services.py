@@ -4,9 +4,10 @@ import os
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from structlog.contextvars import get_contextvars
@@ -207,10 +208,17 @@ def erase_payload(entry: AuditEntry, *, by: Any, reason: str) -> None:
 
 
 def actor_for(by: Any) -> AuditActor:
-    """The pseudonym of a Membership, an API key or (None) the system in this clinic, made on first use."""
+    """The pseudonym of a Membership, an API key or (None) the system in this clinic, made on first use.
+
+    It stays for good, so what is committed is remembered by this process; under
+    another name it is looked up again.
+    """
     kind = _actor_kind(by)
     ref_id = by.pk if by is not None else None
     label = str(by)[:200] if by is not None else "System"
+    remembered = (current_tenant_id(), kind, ref_id, label)
+    if known := _actors.get(remembered):
+        return known
     actor = AuditActor.objects.filter(kind=kind, ref_id=ref_id).first()
     if actor is None:
         made = AuditActor(id=new_id(), kind=kind, ref_id=ref_id, user_id=getattr(by, "user_id", None), label=label)
@@ -219,7 +227,21 @@ def actor_for(by: Any) -> AuditActor:
     elif actor.label != label:
         AuditActor.objects.filter(pk=actor.pk).update(label=label)
         actor.label = label
+    transaction.on_commit(partial(_remember, remembered, actor))
     return actor
+
+
+MOST_REMEMBERED = 10_000
+_actors: dict[tuple, AuditActor] = {}
+
+
+def _remember(name: tuple, actor: AuditActor) -> None:
+    """Only one label of an actor is remembered: a name that comes back is written again."""
+    if len(_actors) > MOST_REMEMBERED:
+        _actors.clear()
+    for other in [other for other in _actors if other[:3] == name[:3]]:
+        _actors.pop(other, None)
+    _actors[name] = actor
 
 
 def header_of(entry: AuditEntry) -> dict[str, Any]:
