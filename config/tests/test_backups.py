@@ -20,6 +20,7 @@ from django.db import connection
 from accounts.notifications import services as notifications
 from accounts.notifications.models import Delivery
 from accounts.users.models import Membership, Session
+from clinic.patients.models import Patient
 from scripts.servers import start_postgres
 from tenancy.audit.anchors import write_anchor
 from tenancy.audit.models import AuditEntry
@@ -35,6 +36,8 @@ from tenancy.backups.envelope import (
 from tenancy.backups.making import BackupProblem, make_backup
 from tenancy.backups.parts import read_parts, write_end, write_part
 from tenancy.backups.restoring import RestoreProblem, look_into, restore_backup
+from tenancy.events import services as events
+from tenancy.events.models import Delivery as EventDelivery
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.models import Tenant
 from tenancy.tenants.tests.databases import (
@@ -46,7 +49,7 @@ from tenancy.tenants.tests.databases import (
     empty_database,
 )
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 PRIVATE, PUBLIC = make_key()
 KEYS = [read_private_key(PRIVATE)]
 PASSWORD = "riverside-demo-2026"
@@ -247,6 +250,8 @@ def test_bk07_old_mails_and_sign_ins_stay_where_they_are(source, tmp_path, empty
             waiting = Delivery.objects.create(channel="mail", recipient=member, kind="test")
             sent = Delivery.objects.create(channel="mail", recipient=member, kind="test", state="sent")
             session = Session.objects.create(membership=member, kind="page", expires_at=waiting.created_at)
+            events.create_endpoint(by=member, url="http://127.0.0.1:1/hooks", event_types=["patient.updated"])
+            events.emit("patient.updated", Patient.objects.first(), by=member)
     path = back_up(source, tmp_path / "waiting.cwb")
 
     restored = restore_into(empty, path)
@@ -254,14 +259,17 @@ def test_bk07_old_mails_and_sign_ins_stay_where_they_are(source, tmp_path, empty
     held = restored.held_back["demo"]
     assert held["mails that waited"] >= 1
     assert held["sign-ins that were open"] >= 1
+    assert held["events that waited"] == 1
     with connected_to(empty), tenant_context(tenant.id):
         assert not Delivery.objects.filter(state="waiting").exists()
         assert Delivery.objects.get(pk=waiting.pk).state == "failed"
         assert Delivery.objects.get(pk=sent.pk).state == "sent"
+        assert not EventDelivery.objects.filter(state="waiting").exists()
         assert Session.objects.get(pk=session.pk).revoked_at is not None
         assert not Session.objects.filter(revoked_at__isnull=True).exists()
     with connected_to(source), tenant_context(tenant.id):  # the negative control: where nothing was restored
         assert Delivery.objects.get(pk=waiting.pk).state == "waiting"
+        assert EventDelivery.objects.filter(state="waiting").count() == 1
 
 
 def test_bk05_an_older_backup_is_brought_forward(tmp_path, empty):
@@ -530,8 +538,9 @@ import json
 from django.test import Client
 
 program = Client(SERVER_NAME="localhost")
-login = {{"email": "admin@demo.example", "password": "{PASSWORD}", "tenant": "demo"}}
-token = program.post("/api/auth/token", login, "application/json").json()["access_token"]
+login = {{"username": "admin@demo.example", "password": "{PASSWORD}"}}
+answer = program.post("/api/auth/token", login, "application/json", headers={{"X-Tenant": "demo"}})
+token = answer.json()["access_token"]
 bearer = {{"Authorization": "Bearer " + token}}
 page = program.get("/api/patients?limit=1", headers=bearer)
 found = page.json()["total"]
