@@ -10,9 +10,22 @@ import platform
 import sys
 from datetime import datetime, timezone
 
-from bench import admin, installation, large_clinic, peer, report, retries, second_factor, sign_in, slots
+from bench import admin, backup, installation, large_clinic, peer, report, retries, second_factor, sign_in, slots
 
-BENCHES = ("start", "import", "search", "pages", "slots", "admin", "sign-in", "refresh", "totp", "retries", "v1")
+BENCHES = (
+    "start",
+    "import",
+    "search",
+    "pages",
+    "slots",
+    "admin",
+    "backup",
+    "sign-in",
+    "refresh",
+    "totp",
+    "retries",
+    "v1",
+)
 
 
 def main() -> None:
@@ -32,7 +45,7 @@ def main() -> None:
         report.show("Importing ../shared/data/patients", installation.measure_import())
     if "totp" in wanted:
         report.show("One code, a hundred at once", second_factor.measure_replays())
-    if {"search", "pages", "slots", "admin", "sign-in", "refresh"} & set(wanted):
+    if {"search", "pages", "slots", "admin", "backup", "sign-in", "refresh"} & set(wanted):
         with large_clinic.open_clinic(options.patients) as clinic:
             if "search" in wanted:
                 title = f"Searching {options.patients:,} patients of one clinic, in the database"
@@ -44,6 +57,8 @@ def main() -> None:
             if "admin" in wanted:
                 title = f"Lists of the admin with {options.patients:,} rows each"
                 report.show(title, admin.measure_lists(clinic, options.patients))
+            if "backup" in wanted:
+                report.show("There and back: one sealed file, counted clinic by clinic", backup.measure_backup(clinic))
             if "sign-in" in wanted:
                 report.show("A flood of 50 sign-ins a second", sign_in.measure_flood(clinic))
             if "refresh" in wanted:

@@ -1,13 +1,15 @@
 """`make drill`: kill everything again and again while patients are registered; print what came of it.
 
 Exit code 0 when every promise was kept, 1 when one was not: unlike a figure,
-a lost patient is not a matter of the machine. The logs of a drill that failed stay.
+a lost patient is not a matter of the machine. The logs of a drill that failed
+stay. Ctrl-C ends the killing; what was done until then is judged.
 """
 
 import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -75,8 +77,7 @@ def drill(installation: Installation, receiver: Receiver, options) -> dict:
     began = time.monotonic()
     writers.start()
     kills = torment(installation, history, options.kills, random.Random(options.seed))
-    history.allow(options.writes)
-    while not history.wait_for(options.writes, 1):
+    while not history.wait_for(len(history.operations), 1):
         installation.revive()
     writers.join()
     seconds = time.monotonic() - began
@@ -91,18 +92,24 @@ def drill(installation: Installation, receiver: Receiver, options) -> dict:
 def torment(installation: Installation, history: History, kills: int, chance: random.Random) -> list[tuple[str, float]]:
     """Kill so many times, evenly over all writes and in the middle of some; what, and how long until it worked."""
     total, done = len(history.operations), []
-    victims = choose_victims(kills, chance)
-    for number, victim in enumerate(victims):
+    ended = []
+    usual = signal.signal(signal.SIGINT, lambda *_: ended.append(True))
+    for number, victim in enumerate(choose_victims(kills, chance)):
         history.allow((number + 1) * total // kills)
         reached = int((number + chance.uniform(0.1, 0.9)) * total / kills)
         while not history.wait_for(reached, 1):
             installation.revive()
+        if ended:
+            history.end_here()
+            break
         began = time.monotonic()
         installation.kill(victim)
         time.sleep(chance.choice((0, 0, 0.2, 1.0)))  # a supervisor is not always at hand
         installation.heal(victim)
         done.append((victim, time.monotonic() - began))
         print(f"\r  {number + 1} of {kills} kills, {history.done:,} writes", end="", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGINT, usual)
+    history.allow(len(history.operations))
     print(file=sys.stderr)
     return done
 
@@ -135,7 +142,7 @@ def summary(options, history, writers, receiver, found, verdict: Verdict, chain,
     if receiver.without_id:
         broken["without_id"] = receiver.without_id
     return {
-        "writes": options.writes,
+        "writes": len(history.operations),
         "outcomes": dict(Counter(operation.outcome for operation in history.operations)),
         "refused_with": dict(Counter(op.status for op in history.operations if op.outcome == "fail")),
         "tries": sum(operation.tries for operation in history.operations),

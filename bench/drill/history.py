@@ -34,10 +34,16 @@ class History:
             self._allowed = max(self._allowed, count)
             self._lock.notify_all()
 
+    def end_here(self) -> None:
+        """No operation beyond those allowed already; they are forgotten, as nobody has been asked for them."""
+        with self._lock:
+            del self.operations[self._allowed :]
+            self._lock.notify_all()
+
     def take(self) -> Operation | None:
         """The next operation, once it is allowed; None when there are no more."""
         with self._lock:
-            while self._next >= self._allowed:
+            while self._next >= min(self._allowed, len(self.operations)):
                 if self._next >= len(self.operations):
                     return None
                 self._lock.wait(1)

@@ -165,6 +165,18 @@ def test_writers_go_no_further_than_they_are_allowed():
     assert history.wait_for(1, 0.01)
 
 
+def test_a_history_that_ends_early_forgets_what_nobody_was_asked_for():
+    history = History(5)
+    history.allow(3)
+    taken = history.take()
+
+    history.end_here()
+
+    assert len(history.operations) == 3
+    assert [history.take().number, history.take().number, history.take()] == [1, 2, None]
+    assert taken.number == 0
+
+
 def test_the_receiver_tells_a_forged_signature():
     receiver = Receiver(free_port())
     receiver.secret = "whsec_" + "A" * 44
