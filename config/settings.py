@@ -272,6 +272,9 @@ SPECTACULAR_SETTINGS = {
         "V1AppointmentStateEnum": "clinic.scheduling.secre.STATE_CHOICES",
         "V1ModalityEnum": "clinic.scheduling.secre.MODALITY_CHOICES",
         "ResourceKindEnum": "clinic.places.models.Resource.Kind",
+        "WebhookStateEnum": "tenancy.events.models.Endpoint.State",
+        "WebhookKindEnum": "tenancy.events.models.Endpoint.Kind",
+        "DeliveryStateEnum": "tenancy.events.models.Delivery.State",
     },
     "PREPROCESSING_HOOKS": ["config.openapi.document_each_route_once"],
     "POSTPROCESSING_HOOKS": [
