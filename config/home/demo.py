@@ -198,8 +198,11 @@ def _live_in(staff: dict[str, Membership]) -> None:
     doctor = from_given_and_family("Andrés", "Quintero Mejía")
     create_practitioner(
         by=staff["admin"],
-        data={**vars(doctor), "title": "Dr.", "email": "doctor@demo.example", "member": staff["doctor"]},
-    )
+        data={
+            **vars(doctor), "title": "Dr.", "email": "doctor@demo.example", "member": staff["doctor"],
+            "document_type": DocumentType.objects.get(code="CC"), "document_number": "80123456",
+        },
+    )  # fmt: skip
     for person in (*_composed(), *({"birth_date": "1979-06-03", **person} for person in LOOKALIKES)):
         patients.create_patient(by=staff["staff"], data=_data(person))
     known = {patient.number: patient for patient in Patient.objects.filter(number__lte=ARCHIVED[0])}

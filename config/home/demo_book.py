@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.qualifications import services as qualifications
 from accounts.users.models import Membership
-from clinic.patients.models import Patient
+from clinic.patients.models import DocumentType, Patient
 from clinic.places import services as places
 from clinic.places.models import Holiday, Location
 from clinic.practitioners.models import Practitioner
@@ -72,11 +72,11 @@ def _riverside(staff: dict[str, Membership]) -> list[Column]:
     places.add_holiday(by=admin, day=_next(12, 8), name="Inmaculada Concepción")
     andres = Practitioner.objects.filter(member=staff["doctor"]).order_by("id").first()
     people = [
-        andres or _person("Dr.", "Andrés", "Quintero Mejía", 1, member=staff["doctor"]),
-        _person("Dra.", "Valentina", "Ríos Castaño", 4, field="Paediatrics"),
-        _person("Dr.", "Julián", "Cifuentes Rojas", 3, field="Cardiology"),
-        _person("", "Luisa Fernanda", "Gómez", 9, field="Nursing", member=staff["nurse"]),
-        _person("Lic.", "Paula Andrea", "Mora Beltrán", 6, field="Physiotherapy"),
+        andres or _person("Dr.", "Andrés", "Quintero Mejía", 1, member=staff["doctor"], card="80123456"),
+        _person("Dra.", "Valentina", "Ríos Castaño", 4, field="Paediatrics", card="52987654"),
+        _person("Dr.", "Julián", "Cifuentes Rojas", 3, field="Cardiology", card="79654321"),
+        _person("", "Luisa Fernanda", "Gómez", 9, field="Nursing", member=staff["nurse"], card="1018456789"),
+        _person("Lic.", "Paula Andrea", "Mora Beltrán", 6, field="Physiotherapy", card="53112233"),
     ]
     privilege = qualifications.create_kind(by=admin, name="Ultrasound privilege", group="privilege")
     licence = qualifications.create_kind(by=admin, name="Medical licence", group="licence")
@@ -140,11 +140,20 @@ def _place(name: str, zone: str, address: str, admin: Membership, *, open_days: 
 
 
 def _person(
-    title: str, given: str, family: str, colour: int, *, field: str = "", member: Membership | None = None
+    title: str,
+    given: str,
+    family: str,
+    colour: int,
+    *,
+    field: str = "",
+    member: Membership | None = None,
+    card: str = "",
 ) -> Practitioner:
     first, _space, second = family.partition(" ")
     data = {"title": title, "first_name": given, "first_last_name": first, "second_last_name": second,
             "colour": colour, "member": member}  # fmt: skip
+    if card:
+        data |= {"document_type": DocumentType.objects.get(code="CC"), "document_number": card}
     person = create_practitioner(by=None, data=data)
     if field:
         set_specialties(person, by=None, specialties=[create_specialty(by=None, name=field)])
