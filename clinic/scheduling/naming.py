@@ -78,10 +78,16 @@ def find_doctor(
 
 def find_type(word: str, *, by: Any, minutes: int = 30) -> AppointmentType:
     """A kind of visit by id, code or name. Raises NotKnown; see above for clinics without hours."""
-    asked = {"pk": word} if _is_id(word) else {"code": word}
-    found = AppointmentType.objects.filter(**asked).first() or _first_called(AppointmentType, word)
+
+    def find() -> AppointmentType | None:
+        asked = {"pk": word} if _is_id(word) else {"code": word}
+        return AppointmentType.objects.filter(**asked).first() or _first_called(AppointmentType, word)
+
+    found = find()
     if found is None and not _is_id(word) and not keeps_hours():
-        found = create_type(by=by, data={"name": word, "minutes": max(1, minutes)})
+        with suppress(RuleBroken):  # somebody else has just done the same
+            create_type(by=by, data={"name": word, "minutes": max(1, minutes)})
+        found = find()
     if found is None:
         raise NotKnown(_("There is no appointment type %(name)s.") % {"name": word}, code="unknown_appointment_type")
     return found
@@ -91,7 +97,9 @@ def find_location(word: str, *, by: Any, time_zone: str) -> Location:
     """A house by id or name. Raises NotKnown; see above for clinics without hours."""
     found = Location.objects.filter(pk=word).first() if _is_id(word) else _first_called(Location, word)
     if found is None and not _is_id(word) and not keeps_hours():
-        found = create_location(by=by, name=word, time_zone=time_zone)
+        with suppress(RuleBroken):  # somebody else has just done the same
+            create_location(by=by, name=word, time_zone=time_zone)
+        found = _first_called(Location, word)
     if found is None:
         raise NotKnown(_("There is no clinic %(name)s.") % {"name": word}, code="unknown_clinic")
     return found
