@@ -6,7 +6,7 @@ clinic's key and nothing else that names a caller, of one row or of a first
 page, where the key is live, has the right, and every row is one that anybody
 with the right may see whole. Everything else, each error among it, is left to
 the usual way, so both can not say different things; a test holds the answers
-of both equal (docs/decisions/0016).
+of both equal (docs/decisions/0017).
 """
 
 import math
