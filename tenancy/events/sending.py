@@ -41,7 +41,7 @@ BATCH = 25
 ROUND_SECONDS = 40.0
 LEASE = timedelta(seconds=8)
 RENEW_SECONDS = 1.0
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 1.0
 GATHER_SECONDS = 0.05
 MOST_INTERRUPTIONS = 5
 
@@ -177,8 +177,8 @@ class _Round:
                     trip.stopped.set()
         if now >= self._look_at and self._under_way and self._is_open():
             self._clinics |= set(list_clinics_with_due())
-            # Looking is work too, where there are many clinics: at most a tenth of the time.
-            self._look_at = time.monotonic() + max(LOOK_SECONDS, 10 * (time.monotonic() - now))
+            # Looking is work too, where there are many clinics: at most a fifth of the time.
+            self._look_at = time.monotonic() + max(LOOK_SECONDS, 4 * (time.monotonic() - now))
 
 
 # --- Claiming --------------------------------------------------------------------------------------------------------
