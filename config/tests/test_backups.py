@@ -544,7 +544,7 @@ token = answer.json()["access_token"]
 bearer = {{"Authorization": "Bearer " + token}}
 page = program.get("/api/patients?limit=1", headers=bearer)
 found = page.json()["total"]
-body = {{"name": "Restored Person", "date_of_birth": "1970-01-01", "gender": "female"}}
+body = {{"name": "Restored Person", "dateOfBirth": "1970-01-01", "gender": "female"}}
 made = program.post("/api/patients", body, "application/json", headers=bearer)
 now = program.get("/api/patients?limit=1", headers=bearer).json()["total"]
 print(json.dumps([page.status_code, found, made.status_code, now]))

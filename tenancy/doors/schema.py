@@ -134,6 +134,14 @@ def add_house_components(result, generator, request, public):
             "schema": {"type": "string", "enum": ["true"]},
         },
         "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
+        "RateLimit-Policy": {
+            "description": "How many requests (`q`) in how many seconds (`w`). With an API key in each answer.",
+            "schema": {"type": "string", "examples": ['"key";q=600;w=60']},
+        },
+        "RateLimit": {
+            "description": "How many are left (`r`); in how many seconds (`t`) there are more, or all of them again.",
+            "schema": {"type": "string", "examples": ['"key";r=598;t=1']},
+        },
     }
     components["schemas"] = dict(sorted(components["schemas"].items()))
     return result
@@ -164,7 +172,8 @@ def _schemas() -> dict:
 def _error_response(code: str, text: str) -> dict:
     headers = {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
     if code == "429":
-        headers["Retry-After"] = {"$ref": "#/components/headers/Retry-After"}
+        for name in ("Retry-After", "RateLimit-Policy", "RateLimit"):
+            headers[name] = {"$ref": f"#/components/headers/{name}"}
     return {
         "description": text,
         "headers": headers,
