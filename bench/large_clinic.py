@@ -90,6 +90,7 @@ def _prepare() -> None:
 def _fill(postgres, count: int) -> tuple[str, list[dict]]:
     from accounts.users.services import create_tenant
     from tenancy.tenants.context import tenant_context
+    from tenancy.tenants.numbering import next_number
 
     tenant, _admin = create_tenant(
         slug="large", name="Large Clinic", admin_email="admin@large.example", admin_password=PASSWORD,
@@ -102,6 +103,7 @@ def _fill(postgres, count: int) -> tuple[str, list[dict]]:
         # Triggers write versions and check references; both would only slow the filling.
         admin.execute("SET session_replication_role = replica")
         with tenant_context(tenant.id):
+            next_number("patient", count=count)  # who is registered next comes after these
             for first in range(1, count + 1, 10_000):
                 batch = [_patient(tenant, number, rng) for number in range(first, min(first + 10_000, count + 1))]
                 _copy(admin, batch)

@@ -43,6 +43,7 @@ def measure_retries(clinic: LargeClinic) -> list[Figure]:
         began = time.monotonic()
         answers, told_to_wait, statuses = _all_at_once(address, token)
         seconds = time.monotonic() - began
+        caller = _Caller(address, token)  # the kept connection has been idle for too long
         effects = caller.total() - before - effects
         mismatches = Counter(caller.post(f"order-{number}", ORDER | {"name": "Other"})[0] for number in range(KEYS))
         effects_of_mismatches = caller.total() - before - effects - 2 * PLAIN

@@ -11,14 +11,19 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 from django.utils import timezone
 
+from accounts.api_keys import services as keys
+from accounts.api_keys.models import ApiKey
+from accounts.api_keys.tests.fixtures import server_with
 from accounts.users.tests.factories import PASSWORD
 from clinic.patients.models import Patient
 from clinic.patients.tests.factories import PatientFactory
+from clinic.scheduling.tests.factories import at, make_location, make_practitioner, next_day, work
 from config import openapi
 from tenancy.audit.models import AuditEntry
 from tenancy.doors.retry_keys import why_keyless
-from tenancy.retries.models import Answer
+from tenancy.retries.models import Answer, PlatformAnswer
 from tenancy.tenants.context import tenant_context
+from tenancy.tenants.models import Tenant
 from tenancy.tenants.tests.contexts import outside_tenant
 
 from .test_house_rules import routes
@@ -102,6 +107,113 @@ def test_an_answer_without_a_body_comes_again_without_one(admin, api_client):
 
     assert again.content == first.content
     assert again.get("Content-Type") == first.get("Content-Type")
+
+
+# --- At the doors that make something --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def visit(clinic):
+    """What books a visit next Monday at nine."""
+    house, dario = make_location(), make_practitioner()
+    work(dario, house)
+    moment = at(next_day(0), 9).isoformat()
+    return {"patientId": str(PatientFactory().pk), "doctorId": str(dario.pk), "date": moment, "reason": "Check"}
+
+
+CREATING = {
+    "/api/patients": ANA,
+    "/api/specialties": {"name": "Sleep"},
+    "/api/groups": {"name": "Hygiene", "type": "Department"},
+    "/api/roles": {"name": "Ward clerk", "permissions": ["patients.view"]},
+    "/api/invitations": {"email": "nora@riverside.example", "name": "Nora Arango", "role": "nurse"},
+    "/api/appointments": None,
+    "/api/appointments/holds": None,
+    "/api/v1/appointments": None,
+}
+
+
+@pytest.mark.parametrize("path", CREATING)
+def test_what_a_door_makes_it_makes_once(admin, cookie_client, visit, path):
+    """With the cookies of a browser, as the clinic's own pages would ask."""
+    program, key, body = cookie_client(admin), new_key(), CREATING[path] or visit
+    entries = AuditEntry.objects.count()
+
+    first = post(program, path, body, key)
+    written = AuditEntry.objects.count() - entries
+    again = post(program, path, body, key)
+
+    assert first.status_code == 201, first.json()
+    assert (again.status_code, again.content, kept_headers(again)) == (201, first.content, kept_headers(first))
+    assert again["Idempotent-Replayed"] == "true"
+    assert AuditEntry.objects.count() - entries == written > 0
+
+
+def test_another_server_makes_a_patient_once(key_client):
+    """Whatever short ways there are through /v1: a POST with a key is done once."""
+    program, key = key_client("patients:write"), new_key()
+    body = {
+        "firstName": "María",
+        "firstLastName": "García",
+        "birthDate": "1990-05-15",
+        "genderId": 2,
+        "documentTypeId": 1,
+        "documentNumber": "1020304050",
+        "cellPhone": "3001234567",
+    }
+
+    first, again = post(program, "/v1/patients", body, key), post(program, "/v1/patients", body, key)
+
+    assert first.status_code == 201, first.json()
+    assert (again.status_code, again.content, kept_headers(again)) == (201, first.content, kept_headers(first))
+    assert again["Idempotent-Replayed"] == "true"
+    # Negative control: without the key the document is known already.
+    assert post(program, "/v1/patients", body).status_code == 409
+    assert Patient.objects.count() == 1
+
+
+def test_without_a_key_the_same_visit_is_refused_as_taken(admin, cookie_client, visit):
+    """Negative control: what a retry without a key meets."""
+    program = cookie_client(admin)
+
+    assert [post(program, "/api/appointments", visit).status_code for _ in range(2)] == [201, 409]
+
+
+@pytest.fixture
+def operator(db):
+    """A program with a key of the platform, which is in no clinic."""
+    return server_with(keys.create_platform_key(name="operator")[1])
+
+
+def test_a_platform_key_opens_a_clinic_once(operator):
+    body, key = {"name": f"Once Clinic {uuid.uuid4().hex}"}, new_key()
+
+    first, again = post(operator, "/v1/tenants", body, key), post(operator, "/v1/tenants", body, key)
+
+    assert first.status_code == 201, first.json()
+    assert (again.status_code, again.content, again["ETag"]) == (201, first.content, first["ETag"])
+    assert post(operator, "/v1/tenants", body | {"name": "Other"}, key).status_code == 422
+    # Negative control: without the key the name is taken.
+    assert post(operator, "/v1/tenants", body).status_code == 409
+    assert (PlatformAnswer.objects.count(), Tenant.objects.filter(name=body["name"]).count()) == (1, 1)
+
+
+def test_a_platform_key_makes_a_key_in_a_clinic_once(operator, clinic):
+    body, key = {"name": "n8n", "scopes": ["patients:read"], "tenant_id": str(clinic.pk)}, new_key()
+
+    first, again = post(operator, "/v1/auth/api-keys", body, key), post(operator, "/v1/auth/api-keys", body, key)
+
+    assert first.status_code == 201, first.json()
+    assert again.content == first.content
+    assert ApiKey.objects.count() == 1
+
+
+def test_another_platform_key_is_another_caller(operator):
+    other, key = server_with(keys.create_platform_key(name="other")[1]), new_key()
+
+    post(operator, "/v1/tenants", {"name": "One Clinic"}, key)
+
+    assert post(other, "/v1/tenants", {"name": "Two Clinic"}, key).status_code == 201
 
 
 # --- Another body, another route, another caller ---------------------------------------------------------------------
