@@ -38,7 +38,8 @@ log = structlog.get_logger(__name__)
 
 SENDERS = 16
 BATCH = 25
-ROUND_SECONDS = 40.0
+ROUND_SECONDS = 20.0
+CLOSING_SECONDS = transport.TOTAL_SECONDS
 LEASE = timedelta(seconds=8)
 RENEW_SECONDS = 1.0
 LOOK_SECONDS = 1.0
@@ -79,7 +80,7 @@ Told = tuple[Trip, Parcel | None, Answer | None]
 def deliver_due(tenant_ids: Iterable[uuid.UUID | str]) -> int:
     """Send what is due in these clinics; how many deliveries arrived. Safe to run twice at once, and to be killed.
 
-    Ends when nothing is due, or after 40 seconds: then it rings for the next round.
+    Ends when nothing is due, or soon after 20 seconds: then it rings for the next round.
     """
     return _Round(tenant_ids).run()
 
@@ -107,8 +108,8 @@ class _Round:
         self._look_at = time.monotonic() + LOOK_SECONDS
         with ThreadPoolExecutor(SENDERS, thread_name_prefix="webhook") as senders:
             try:
-                while self._is_open() or self._under_way:
-                    if self._is_open():
+                while self._may_go_on() or self._under_way:
+                    if self._may_go_on():
                         self._set_out(senders)
                     if not self._under_way:
                         break
@@ -121,8 +122,13 @@ class _Round:
             doorbell.ring_once(tasks.deliver, tenant_id)
         return self._arrived
 
-    def _is_open(self) -> bool:
-        return time.monotonic() < self._ends_at
+    def _is_closing(self) -> bool:
+        """Its time is over; it only stays for slow receivers, and begins nothing that may be slow itself."""
+        return time.monotonic() >= self._ends_at
+
+    def _may_go_on(self) -> bool:
+        still = CLOSING_SECONDS if self._under_way else 0.0
+        return time.monotonic() < self._ends_at + still
 
     def _set_out(self, senders: ThreadPoolExecutor) -> None:
         """Claim what is due as long as there are threads for it."""
@@ -130,7 +136,7 @@ class _Round:
             free = SENDERS - len(self._under_way)
             if free <= 0:
                 return
-            trips = _claim(tenant_id, free)
+            trips = _claim(tenant_id, free, only_healthy=self._is_closing())
             if len(trips) < free:
                 self._clinics.discard(tenant_id)  # comes back when one of its trips ends, or with the next look
             for trip in trips:
@@ -173,9 +179,9 @@ class _Round:
         if now >= self._renew_at:
             self._renew_at = now + RENEW_SECONDS
             for trip in self._under_way:
-                if not self._is_open() or not _renew(trip):
+                if not self._may_go_on() or not _renew(trip):
                     trip.stopped.set()
-        if now >= self._look_at and self._under_way and self._is_open():
+        if now >= self._look_at and self._under_way and self._may_go_on():
             self._clinics |= set(list_clinics_with_due())
             # Looking is work too, where there are many clinics: at most a fifth of the time.
             self._look_at = time.monotonic() + max(LOOK_SECONDS, 4 * (time.monotonic() - now))
@@ -184,7 +190,7 @@ class _Round:
 # --- Claiming --------------------------------------------------------------------------------------------------------
 
 
-def _claim(tenant_id: uuid.UUID, most: int) -> list[Trip]:
+def _claim(tenant_id: uuid.UUID, most: int, *, only_healthy: bool = False) -> list[Trip]:
     """Take up to `most` endpoints of a clinic that have something due, each with its oldest deliveries."""
     with tenant_context(tenant_id):
         if not Tenant.objects.filter(pk=tenant_id, is_active=True).exists():
@@ -192,6 +198,8 @@ def _claim(tenant_id: uuid.UUID, most: int) -> list[Trip]:
         now = timezone.now()
         due = Delivery.objects.due(now).filter(endpoint=OuterRef("pk"))
         ready = Endpoint.objects.ready(now).filter(Exists(due)).order_by("id")
+        if only_healthy:
+            ready = ready.filter(failures_in_row=0)
         trips = [_claim_endpoint(row, now) for row in ready.select_for_update(no_key=True, skip_locked=True)[:most]]
         return [trip for trip in trips if trip]
 

@@ -513,3 +513,24 @@ def test_resend_sends_the_same_id_and_bytes(tenant, receiver):
 def test_deliver_refuses_to_run_without_a_clinic(committed_db):
     with pytest.raises(NoTenant):
         tasks.deliver("")
+
+
+def test_wh15_a_round_whose_time_is_over_goes_on_for_others_while_one_is_slow(tenant, receiver, monkeypatch):
+    monkeypatch.setattr(transport, "TOTAL_SECONDS", 6)
+    monkeypatch.setattr(sending, "ROUND_SECONDS", 1.0)
+    other = open_clinic(name="Harbor Clinic")[0]
+    listen(other, receiver)
+    with raw_server(lambda connection: time.sleep(30)) as port:
+        listen(tenant, f"http://127.0.0.1:{port}/")
+        happen(tenant, 3)
+        round_ = threading.Thread(target=lambda: (send(tenant), connection.close()))
+        round_.start()
+        time.sleep(2.5)
+        happened = time.monotonic()
+        happen(other)
+        assert receiver.arrived.wait(5)
+        delay = time.monotonic() - happened
+        round_.join(30)
+
+    assert delay < 5
+    assert [tries for _, tries in deliveries(tenant) if tries] == [1]
