@@ -33,6 +33,7 @@ from tenancy.backups.envelope import (
     read_private_key,
     read_public_key,
 )
+from tenancy.backups.exporting import export_clinic, unpack
 from tenancy.backups.making import BackupProblem, make_backup
 from tenancy.backups.parts import read_parts, write_end, write_part
 from tenancy.backups.restoring import RestoreProblem, look_into, restore_backup
@@ -616,3 +617,83 @@ def test_restore_check_looks_and_leaves(source, backup, tmp_path):
     backup.write_bytes(backup.read_bytes()[:-1])
     with pytest.raises(CommandError, match="damaged or cut off"):
         call_command("restore", str(backup), key_file=tmp_path / "key", check=True)
+
+
+# --- One clinic (BK-06) ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def export(source, tmp_path):
+    """The folder of what the clinic `harbor` takes along."""
+    with connected_to(source), open(tmp_path / "harbor.cwb", "wb") as file:
+        export_clinic(file, [read_public_key(PUBLIC)], slug="harbor")
+    unpack(tmp_path / "harbor.cwb", KEYS, tmp_path / "harbor")
+    return tmp_path / "harbor"
+
+
+def rows_of(folder, table):
+    return [json.loads(line) for line in (folder / "rows" / f"{table}.ndjson").read_text().splitlines()]
+
+
+def test_bk06_a_clinic_takes_along_every_row_of_its_own(source, export):
+    about = json.loads((export / "clinic.json").read_text())
+    with as_superuser(source) as admin:
+        clinic = admin.execute("SELECT id::text FROM tenants_tenant WHERE slug = 'harbor'").fetchone()[0]
+    expected = {
+        table: int(clinics[clinic].partition(":")[0])
+        for table, clinics in count_in(source).items()
+        if clinic in clinics
+    }
+
+    assert {table: count for table, count in about["rows"].items() if table in expected} == expected
+    assert len(rows_of(export, "patients_patient")) == expected["patients_patient"] > 0
+
+
+def test_bk06_nothing_of_another_clinic_and_no_password_goes_along(source, export):
+    with as_superuser(source) as admin:
+        demo = admin.execute("SELECT id::text FROM tenants_tenant WHERE slug = 'demo'").fetchone()[0]
+        strangers = {
+            email
+            for (email,) in admin.execute(
+                "SELECT email FROM users_user WHERE id NOT IN (SELECT user_id FROM users_membership m"
+                " JOIN tenants_tenant t ON t.id = m.tenant_id WHERE t.slug = 'harbor')"
+            ).fetchall()
+        }
+    text = "".join(file.read_text() for file in export.rglob("*") if file.is_file())
+    people = rows_of(export, "users_user")
+
+    assert demo not in text
+    assert strangers
+    assert not [email for email in strangers if email in text]
+    assert "nurse@harbor.example" in {person["email"] for person in people}
+    assert not [person for person in people if "password" in person]
+
+
+def test_bk06_a_clinic_that_is_not_there_is_said_so(source):
+    with connected_to(source), pytest.raises(BackupProblem, match="There is no clinic 'nowhere'"):
+        export_clinic(io.BytesIO(), [read_public_key(PUBLIC)], slug="nowhere")
+
+
+def test_unpack_writes_nothing_outside_of_its_folder(tmp_path):
+    for number, name in enumerate(["../escaped", "/tmp/escaped", "a/../../escaped"]):
+        with open(tmp_path / "bad.cwb", "wb") as file:
+            box = SealingWriter(file, [read_public_key(PUBLIC)])
+            write_part(box, name, [b"x"])
+            write_end(box)
+            box.close()
+        with pytest.raises(EnvelopeProblem, match="outside of the folder"):
+            unpack(tmp_path / "bad.cwb", KEYS, tmp_path / f"out{number}")
+
+    assert not list(tmp_path.rglob("escaped"))
+    assert not Path("/tmp/escaped").exists()
+
+
+def test_open_backup_lays_a_dump_where_pg_restore_reads_it(backup, tmp_path, settings):
+    (tmp_path / "key").write_text(PRIVATE)
+
+    call_command("open_backup", str(backup), key_file=tmp_path / "key", to=tmp_path / "opened", stdout=io.StringIO())
+
+    program = Path(settings.POSTGRES_PROGRAMS) / "pg_restore"
+    listed = subprocess.run([program, "--list", tmp_path / "opened" / "database.dump"], capture_output=True, text=True)
+    assert "TABLE DATA public patients_patient" in listed.stdout
+    assert (tmp_path / "opened" / "files" / "letters" / "2026" / "one.pdf").stat().st_size == 600_000

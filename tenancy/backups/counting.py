@@ -53,9 +53,12 @@ def count_rows(connection: psycopg.Connection) -> Sums:
     """The sums of every table in `public`. The role has to see every row: the one for backups does."""
     for name, value in _SPELLING.items():
         connection.execute("SELECT set_config(%s, %s, false)", [name, value])
-    return {
-        table: _sums_of(connection, table, has_clinics) for table, has_clinics in connection.execute(_TABLES).fetchall()
-    }
+    return {table: _sums_of(connection, table, has_clinics) for table, has_clinics in list_tables(connection)}
+
+
+def list_tables(connection: psycopg.Connection) -> list[tuple[str, bool]]:
+    """Every table in `public` by name, and whether its rows belong to clinics."""
+    return connection.execute(_TABLES).fetchall()
 
 
 def _sums_of(connection: psycopg.Connection, table: str, has_clinics: bool) -> dict[str, str]:

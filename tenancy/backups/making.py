@@ -6,9 +6,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
@@ -48,36 +49,48 @@ def make_backup(target: BinaryIO, recipients: Sequence[X25519PublicKey], *, with
     pg_dump and the counting share one snapshot. Raises BackupProblem,
     ProgramProblem or EnvelopeProblem; what has been written then is no backup.
     """
-    role = settings.DATABASE_BACKUP
-    if role is None:
-        raise BackupProblem("DATABASE_BACKUP_URL is not set: only the role for backups sees the rows of every clinic.")
+    with reading_everything() as counting:
+        return _make(target, recipients, counting, with_files=with_files)
+
+
+@contextmanager
+def reading_everything() -> Iterator[psycopg.Connection]:
+    """A connection of the backup role in a transaction that sees one moment. Raises BackupProblem."""
+    role = _role()
     try:
-        with connect_as(role) as counting:
-            return _make(target, recipients, counting, role, with_files=with_files)
+        with connect_as(role) as connection:
+            _refuse_blind_role(connection)
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
     except psycopg.Error as error:
         raise BackupProblem(f"The database does not let itself be dumped: {_first_line(error)}.") from None
 
 
-def _make(target, recipients, counting: psycopg.Connection, role, *, with_files: bool) -> Made:
-    _refuse_blind_role(counting)
+def _role() -> tuple[str, str]:
+    if settings.DATABASE_BACKUP is None:
+        raise BackupProblem("DATABASE_BACKUP_URL is not set: only the role for backups sees the rows of every clinic.")
+    return settings.DATABASE_BACKUP
+
+
+def _make(target, recipients, counting: psycopg.Connection, *, with_files: bool) -> Made:
     program = find_program("pg_dump", counting.info.server_version // 10_000)
-    # Anchors are read before the snapshot is taken: a later one would know of entries that are not in it.
+    # Anchors are read before the first statement, with which the moment is taken: a later one would know of entries
+    # that are not in it.
     anchors = _anchors()
     clock = Stopwatch()
-    counting.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     made_at = timezone.now().isoformat(timespec="seconds")
     snapshot = counting.execute("SELECT pg_export_snapshot()").fetchone()[0]  # type: ignore[index]
     clinics: dict[str, str] = dict(counting.execute("SELECT id::text, slug FROM tenants_tenant").fetchall())
     box = SealingWriter(target, recipients)
-    write_part(box, ABOUT, [_json(_about(counting, made_at, clinics))])
+    write_part(box, ABOUT, [as_json(_about(counting, made_at, clinics))])
     write_part(box, ANCHORS, [anchors])
-    write_part(box, DUMP, _dump(program, snapshot, role))
+    write_part(box, DUMP, _dump(program, snapshot, _role()))
     clock.note("dump")
     sums: Sums = count_rows(counting)
-    write_part(box, ROWS, [_json(sums)])
+    write_part(box, ROWS, [as_json(sums)])
     clock.note("count")
     files = list(_write_files(box)) if with_files else None
-    write_part(box, FILES, [_json(files)])
+    write_part(box, FILES, [as_json(files)])
     clock.note("files")
     write_end(box)
     box.close()
@@ -173,7 +186,8 @@ def _anchors() -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
-def _json(value) -> bytes:
+def as_json(value: Any) -> bytes:
+    """A small part: JSON with its keys in order."""
     return json.dumps(value, sort_keys=True).encode()
 
 

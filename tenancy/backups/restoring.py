@@ -114,7 +114,7 @@ def look_into(path: Path, keys: Sequence[X25519PrivateKey]) -> Contents:
     """Read a backup from its first byte to its last without restoring anything. Raises EnvelopeProblem."""
     found: dict[str, bytes] = {}
     hashes, dump_bytes = {}, 0
-    with _opened(path, keys) as parts:
+    with opened(path, keys) as parts:
         for name, blocks in parts:
             if name == DUMP:
                 dump_bytes = sum(len(block) for block in blocks)
@@ -140,7 +140,8 @@ def look_into(path: Path, keys: Sequence[X25519PrivateKey]) -> Contents:
 
 
 @contextmanager
-def _opened(path: Path, keys: Sequence[X25519PrivateKey]) -> Iterator[Iterator[tuple[str, Iterator[bytes]]]]:
+def opened(path: Path, keys: Sequence[X25519PrivateKey]) -> Iterator[Iterator[tuple[str, Iterator[bytes]]]]:
+    """The parts of a sealed file. Raises EnvelopeProblem, at the latest when the last has been read."""
     try:
         with open(path, "rb") as file:
             yield read_parts(_Buffered(OpeningReader(file, keys)))
@@ -281,7 +282,7 @@ def _differs(file: dict) -> bool:
 def _restore_rows(program: str, path: Path, keys: Sequence[X25519PrivateKey]) -> None:
     """All tables and rows in one transaction: whatever happens there is all of it or nothing."""
     arguments = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-acl"]
-    with tempfile.TemporaryFile() as complaints, _opened(path, keys) as parts:
+    with tempfile.TemporaryFile() as complaints, opened(path, keys) as parts:
         with start_program(program, arguments, _owner(), stdin=subprocess.PIPE, stderr=complaints) as process:
             try:
                 for blocks in (blocks for name, blocks in parts if name == DUMP):
@@ -345,7 +346,7 @@ def _judge_trail(report: Any, restored: Restored) -> None:
 def _restore_files(path: Path, keys: Sequence[X25519PrivateKey], written: list[str]) -> int:
     """Put the files of the backup where they were; those that are there already stay. How many it holds."""
     count = 0
-    with _opened(path, keys) as parts:
+    with opened(path, keys) as parts:
         for name, blocks in parts:
             if not name.startswith(FILE):
                 continue

@@ -36,7 +36,7 @@ class Command(BaseCommand):
             recipients = [read_public_key(text) for text in public_key or settings.BACKUP_PUBLIC_KEYS]
             if not recipients:
                 raise CommandError("No key is named: BACKUP_PUBLIC_KEYS is empty. `manage.py backup_key` makes one.")
-            with _opened(file) as target:
+            with opened_for_writing(file) as target:
                 made = make_backup(target, recipients, with_files=not without_files)
         except (BackupProblem, ProgramProblem, EnvelopeProblem) as problem:
             raise CommandError(str(problem)) from None
@@ -47,7 +47,7 @@ class Command(BaseCommand):
 
 
 @contextmanager
-def _opened(name):
+def opened_for_writing(name):
     """Standard output, or a file that gets its name when all of it is on the disk."""
     if name == "-":
         yield sys.stdout.buffer
