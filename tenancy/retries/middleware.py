@@ -114,7 +114,7 @@ def _route(pattern: str) -> str:
 
 
 def _still_running() -> HttpResponse:
-    body = to_json(error_body(KeyInUse.default_detail, KeyInUse.default_code))
+    body = to_json(error_body(str(KeyInUse.default_detail), KeyInUse.default_code))
     headers = {"Retry-After": str(KeyInUse.retry_after)}
     return HttpResponse(body, "application/json", KeyInUse.status_code, headers=headers)
 

@@ -13,8 +13,6 @@ from tenancy.tenants.models import TenantModel, new_id
 class KeptAnswer(models.Model):
     """What both tables have. `name` stands for caller, route and key, `fingerprint` for what was sent."""
 
-    app_privileges = ("SELECT", "INSERT", "UPDATE", "DELETE")
-
     name = models.CharField(max_length=64, db_collation="C", editable=False)
     fingerprint = models.CharField(max_length=64, db_collation="C", editable=False)
     status = models.PositiveSmallIntegerField(_("status"), editable=False)
@@ -40,6 +38,8 @@ class Answer(KeptAnswer, TenantModel):
 
 class PlatformAnswer(KeptAnswer):
     """What a platform key was answered, which is in no clinic."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 
 import orjson
 from django.db import connection, transaction
@@ -97,7 +98,7 @@ def keep(attempt: Attempt, reply: Reply) -> None:
     row_id = new_id()
     sealed = sealing.seal(orjson.dumps(dict(reply.headers)) + b"\n" + reply.body, purpose=PURPOSE, owner_id=row_id)
     now = timezone.now()
-    values = [row_id, attempt.name, _fingerprints(attempt.sent)[0], reply.status, sealed, now]
+    values: list[Any] = [row_id, attempt.name, _fingerprints(attempt.sent)[0], reply.status, sealed, now]
     with connection.cursor() as cursor:
         cursor.execute(_statements(_table())[1], [*_scope(), *values, now - KEPT_FOR])
         if cursor.rowcount != 1:

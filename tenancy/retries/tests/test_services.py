@@ -175,7 +175,8 @@ def test_purging_is_on_the_clock():
 
 def test_claim_does_not_wait_and_the_lock_ends_with_the_transaction(committed_db):
     """Two connections: the second is told at once, and may go on when the first has ended without an answer."""
-    one, outcomes = attempt(key=str(uuid.uuid4())), []
+    one = attempt(key=str(uuid.uuid4()))
+    outcomes: list[Reply | str | None] = []
 
     def claim():
         try:
