@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from accounts.api_keys.models import ApiKey
 from accounts.api_keys.scopes import SCOPES
-from tenancy.doors.serializers import KnownFieldsSerializer
+from tenancy.doors.serializers import KnownFieldsSerializer, MomentField
 from tenancy.tenants.models import Tenant
 
 
@@ -36,7 +36,7 @@ class WriteApiKeySerializer(KnownFieldsSerializer):
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=list(SCOPES)), min_length=1, max_length=20, required=False
     )
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = MomentField(required=False, allow_null=True)
     requests_per_minute = serializers.IntegerField(min_value=1, max_value=60_000, required=False)
 
     def key_data(self) -> dict:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from rest_framework import serializers
 
-from tenancy.doors.serializers import KnownFieldsSerializer
+from tenancy.doors.serializers import KnownFieldsSerializer, MomentField
 from tenancy.events.models import Attempt, Delivery, Endpoint
 from tenancy.events.registry import ALL
 
@@ -74,8 +74,8 @@ class RotateSecretSerializer(KnownFieldsSerializer):
 class ResendSerializer(KnownFieldsSerializer):
     """A span of time, the end not counted; without `until` it is now."""
 
-    since = serializers.DateTimeField()
-    until = serializers.DateTimeField(required=False)
+    since = MomentField()
+    until = MomentField(required=False)
     only_failed = serializers.BooleanField(required=False, default=False)
 
 

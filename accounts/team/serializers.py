@@ -1,6 +1,6 @@
 """What the API sends and receives about people, their roles and groups."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -9,10 +9,9 @@ from rest_framework import serializers
 from accounts.permission_words import words_for
 from accounts.permissions import bundles_of, expand_bundles
 from accounts.users.serializers import CallerSerializer
-from tenancy.doors.serializers import KnownFieldsSerializer
+from tenancy.doors.serializers import KnownFieldsSerializer, MomentField
 
 MOST_CODES = 200
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class PermissionField(serializers.CharField):
@@ -28,16 +27,6 @@ class PermissionField(serializers.CharField):
         except ValueError:
             raise serializers.ValidationError(_("There is no permission of this name."), code="unknown") from None
         return code
-
-
-class MomentField(serializers.DateTimeField):
-    """A point in time of this century or the next."""
-
-    def to_internal_value(self, value):
-        moment = super().to_internal_value(value)
-        if not EARLIEST <= moment < LATEST:
-            raise serializers.ValidationError(_("The year has to lie between 2000 and 2199."), code="range")
-        return moment
 
 
 def permission_list(**options):

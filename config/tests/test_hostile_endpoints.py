@@ -141,7 +141,8 @@ def example(clinic):
             # The patient that /v1/patients shows is booked under /v1/appointments.
             card = DocumentType.objects.get(pk=whole["patientDocumentTypeId"])
             PatientFactory(document_type=card, document_number=whole["patientDocumentNumber"])
-        text = json.dumps(whole)
+        # No name is known where tests run; this very machine is called by tests only.
+        text = json.dumps(whole).replace("https://hooks.example.org/", "http://127.0.0.1:9/")
         for number, row in rows.items():
             text = text.replace(ID[:-4] + number, str(row.pk))
         return json.loads(text)
@@ -160,7 +161,8 @@ def address(ask, example):
         response = ask("post", collection, example(OPERATIONS[f"post {collection}"])) if made else None
         assert not made or response.status_code == 201, response.content
         first, brace, rest = path.partition("}")
-        return method, filled(filled(first + brace, str(response.json()["id"]) if made else ID) + rest, ID)
+        row = response.json() if made else {"id": ID}
+        return method, filled(filled(first + brace, str(row.get("api_key", row)["id"])) + rest, ID)
 
     return found
 
