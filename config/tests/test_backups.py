@@ -546,6 +546,7 @@ bearer = {{"Authorization": "Bearer " + token}}
 page = program.get("/api/patients?limit=1", headers=bearer)
 found = page.json()["total"]
 body = {{"name": "Restored Person", "dateOfBirth": "1970-01-01", "gender": "female"}}
+body |= {{"email": "back@example.org", "phone": "3001234567", "address": "Calle 1"}}
 made = program.post("/api/patients", body, "application/json", headers=bearer)
 now = program.get("/api/patients?limit=1", headers=bearer).json()["total"]
 print(json.dumps([page.status_code, found, made.status_code, now]))
