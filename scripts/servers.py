@@ -248,8 +248,10 @@ def _launch_postgres(directory, account, socket_dir, password, *, fsync, log, de
         if _becomes_ready(server, partial(_postgres_is_ready, directory, process.pid)):
             return server
         server.stop()
-        complaint = _last_complaint(_tail(log, log_size))
-        if "shared memory block" not in complaint and "still in use" not in complaint:
+        said = _tail(log, log_size)
+        complaint = _last_complaint(said)
+        # Anywhere in it: the children that are about to go write into the same log.
+        if "shared memory block" not in said and "still in use" not in said:
             break
         time.sleep(0.3 * (attempt + 1))
     raise ServerProblem(f"PostgreSQL does not start on {directory}: {complaint}.")

@@ -152,7 +152,6 @@ class Installation:
         if name.startswith("postgres"):
             if name == "postgres":
                 self.postgres.process.wait()
-                self.postgres = servers.start_postgres(self.home / "postgres")
             self._wait_for_database()
         elif name.startswith("redis"):
             self.redis.process.wait()
@@ -182,13 +181,13 @@ class Installation:
     def _wait_for_database(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while True:
-            if not self.postgres.is_running():  # the backend killed was the postmaster itself
-                self.postgres = servers.start_postgres(self.home / "postgres")
             try:
+                if not self.postgres.is_running():
+                    self.postgres = servers.start_postgres(self.home / "postgres")
                 with self.database() as looking:
                     looking.execute("SELECT 1")
                 return
-            except psycopg.Error:
+            except (psycopg.Error, servers.ServerProblem):  # tried again, as `make run` does
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
