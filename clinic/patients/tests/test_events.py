@@ -1,8 +1,11 @@
 """What other programs hear about patients (S25): one event for each write, in its transaction."""
 
+import json
+
 import pytest
 
 from clinic.patients import restricting, services
+from clinic.patients.models import DocumentType
 from clinic.patients.tests.factories import PatientFactory
 from tenancy.events.models import Event
 from tenancy.events.tests.factories import open_endpoint
@@ -52,3 +55,29 @@ def test_s25_a_restriction_is_a_change_of_status_and_says_no_more(doctor):
     assert heard(patient)[-1] == ("patient.status_changed", 2)
     assert "CANARY" not in Event.objects.get(sequence=2).body
     assert "restrict" not in Event.objects.get(sequence=2).body
+
+
+def test_wh16_no_word_about_a_person_leaves_the_house(admin):
+    patient = PatientFactory(
+        by=admin,
+        first_name="CANARYGIVEN",
+        first_last_name="CANARYFAMILY",
+        phone="+573001234567",
+        email="canary@example.org",
+        document_type=DocumentType.objects.get(code="CC"),
+        document_number="CANARY77",
+        allergies="CANARYALLERGY",
+    )
+    services.update_patient(patient, by=admin, changes={"phone": "+573007654321"})
+    services.archive_patient(patient, by=admin, reason="CANARYREASON")
+    services.restore_patient(patient, by=admin)
+
+    rows = Event.objects.filter(object_id=patient.pk)
+    assert rows.count() == 5
+    for row in rows.values():
+        said = json.dumps(row, default=str).lower()
+        assert "canary" not in said
+        assert "57300" not in said
+        body = json.loads(row["body"])
+        assert set(body) == {"id", "type", "timestamp", "data"}
+        assert set(body["data"]) == {"object", "id", "number", "sequence", "tenant_id"}

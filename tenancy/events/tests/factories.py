@@ -5,11 +5,17 @@ import uuid
 from dataclasses import dataclass, field
 
 from tenancy.events import services
+from tenancy.tenants.models import Tenant
 
 _numbers = itertools.count(1)
 
 SECRETS = {}
 """Endpoint id to its secret: a test knows it, the house does not."""
+
+
+def make_tenant(name="Riverside Clinic"):
+    """A clinic with nobody in it, for tests that commit."""
+    return Tenant.objects.create(slug=f"events-{uuid.uuid4().hex[:20]}", name=name)
 
 
 def open_endpoint(url, *, by=None, event_types=("*",), description="Bot"):

@@ -7,12 +7,11 @@ import pytest
 from moto import mock_aws
 from standardwebhooks import Webhook
 
-from accounts.users.tests.factories import open_clinic
 from tenancy.events import queues, sending, services
 from tenancy.events.models import Attempt, Delivery, Endpoint
 from tenancy.tenants.context import tenant_context
 
-from .factories import Thing
+from .factories import Thing, make_tenant
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def queue(amazon, settings, request):
 
 @pytest.fixture
 def tenant(committed_db):
-    return open_clinic(name="Riverside Clinic")[0]
+    return make_tenant()
 
 
 def received(amazon, queue):
