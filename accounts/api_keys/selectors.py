@@ -1,5 +1,7 @@
 """Reading keys. None of them ever has its text."""
 
+from typing import Any
+
 from django.http import Http404
 
 from .models import ApiKey, ApiKeyQuerySet, PlatformKey
@@ -10,7 +12,7 @@ def list_keys() -> ApiKeyQuerySet:
     return ApiKey.objects.select_related("created_by__user").order_by("-created_at", "-id")
 
 
-def get_key(pk) -> ApiKey:
+def get_key(pk: Any) -> ApiKey:
     """One key. Raises Http404 for unknown and foreign ids alike."""
     key = list_keys().filter(pk=pk).first()
     if key is None:

@@ -25,11 +25,11 @@ from . import clinics
 from .serializers import (
     ApiKeySerializer,
     ChangeTenantSerializer,
-    MessageSerializer,
+    InstalledTenantSerializer,
     NewApiKeySerializer,
+    RevokedSerializer,
     RevokeSerializer,
     RotateSerializer,
-    TenantSerializer,
     WriteApiKeySerializer,
     WriteTenantSerializer,
 )
@@ -103,7 +103,7 @@ class ApiKeyViewSet(GenericViewSet):
             key = selectors.get_key(pk)
             return self._new(*services.rotate_key(key, by=request.member, overlap=given.overlap))
 
-    @extend_schema(request=RevokeSerializer, responses={200: MessageSerializer}, summary="End a key at once")
+    @extend_schema(request=RevokeSerializer, responses={200: RevokedSerializer}, summary="End a key at once")
     @action(detail=True, methods=["post"])
     def revoke(self, request, pk):
         given = self._checked(RevokeSerializer)
@@ -147,25 +147,25 @@ class TenantViewSet(GenericViewSet):
     """Clinics, for the operator's platform key. Nothing in here shows what is in one."""
 
     queryset = Tenant.objects.none()
-    serializer_class = TenantSerializer
+    serializer_class = InstalledTenantSerializer
     versioned = True
     requires = dict.fromkeys(("list", "retrieve", "create", "partial_update"), PLATFORM)
     queries = {"list": TenantQuery, "retrieve": NoQuery}
 
-    @extend_schema(responses={200: page_of(TenantSerializer)}, summary="List the clinics of this installation")
+    @extend_schema(responses={200: page_of(InstalledTenantSerializer)}, summary="List the clinics of this installation")
     def list(self, request):
         query = TenantQuery.read(request)
         page = paginate(clinics.list_clinics(is_active=query.active), query)
-        return Response(page.envelope(TenantSerializer(page.items, many=True).data))
+        return Response(page.envelope(InstalledTenantSerializer(page.items, many=True).data))
 
-    @extend_schema(responses={200: TenantSerializer}, summary="One clinic")
+    @extend_schema(responses={200: InstalledTenantSerializer}, summary="One clinic")
     def retrieve(self, request, pk):
         clinic = clinics.get_clinic(pk)
         return not_modified(request, self._version(clinic)) or self._answer(clinic)
 
     @extend_schema(
         request=WriteTenantSerializer,
-        responses={201: TenantSerializer},
+        responses={201: InstalledTenantSerializer},
         examples=[
             OpenApiExample(
                 "A clinic",
@@ -183,7 +183,7 @@ class TenantViewSet(GenericViewSet):
 
     @extend_schema(
         request=ChangeTenantSerializer(partial=True),
-        responses={200: TenantSerializer},
+        responses={200: InstalledTenantSerializer},
         examples=[OpenApiExample("Close it", value={"is_active": False}, request_only=True)],
         summary="Rename, close or open a clinic",
     )
@@ -198,8 +198,8 @@ class TenantViewSet(GenericViewSet):
             return self._answer(clinics.change_clinic(clinic, by=request.member, **given.validated_data))
 
     def _version(self, clinic):
-        return digest_of(TenantSerializer(clinic).data)
+        return digest_of(InstalledTenantSerializer(clinic).data)
 
     def _answer(self, clinic, code=status.HTTP_200_OK):
-        body = TenantSerializer(clinic).data
+        body = InstalledTenantSerializer(clinic).data
         return Response(body, status=code, headers={"ETag": etag_for(digest_of(body))})

@@ -64,11 +64,11 @@ class RevokeSerializer(KnownFieldsSerializer):
     tenant_id = serializers.UUIDField(required=False)
 
 
-class MessageSerializer(serializers.Serializer):
+class RevokedSerializer(serializers.Serializer):
     message = serializers.CharField()
 
 
-class TenantSerializer(serializers.ModelSerializer):
+class InstalledTenantSerializer(serializers.ModelSerializer):
     """A clinic as the operator sees it."""
 
     class Meta:

@@ -21,6 +21,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, path
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from accounts.api_keys.models import PLATFORM
 from accounts.guards import PUBLIC, public, requires
 from accounts.permissions import DEFAULT_ROLES, Permission
 from tenancy.tenants.catalogue import SHARED_TABLES
@@ -238,7 +239,7 @@ def unnamed_actions(callback):
 
 
 def strangers(codes):
-    known = {str(permission) for permission in Permission}
+    known = {str(permission) for permission in Permission} | {PLATFORM}  # no role can hold that one
     return next((str(code) for code in codes if str(code) not in known), "")
 
 
