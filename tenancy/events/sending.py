@@ -36,7 +36,8 @@ from .transport import Answer
 
 log = structlog.get_logger(__name__)
 
-SENDERS = 16
+SENDERS = 32
+MOST_AILING = 16  # of them for endpoints whose last try failed: the other threads are for those that answer
 BATCH = 25
 ROUND_SECONDS = 20.0
 CLOSING_SECONDS = transport.TOTAL_SECONDS
@@ -70,6 +71,7 @@ class Trip:
     url: str
     secrets: list[str]
     parcels: list[Parcel]
+    is_ailing: bool
     stopped: threading.Event = field(default_factory=threading.Event)
 
 
@@ -136,7 +138,8 @@ class _Round:
             free = SENDERS - len(self._under_way)
             if free <= 0:
                 return
-            trips = _claim(tenant_id, free, only_healthy=self._is_closing())
+            ailing = sum(trip.is_ailing for trip in self._under_way)
+            trips = _claim(tenant_id, free, 0 if self._is_closing() else MOST_AILING - ailing)
             if len(trips) < free:
                 self._clinics.discard(tenant_id)  # comes back when one of its trips ends, or with the next look
             for trip in trips:
@@ -190,18 +193,22 @@ class _Round:
 # --- Claiming --------------------------------------------------------------------------------------------------------
 
 
-def _claim(tenant_id: uuid.UUID, most: int, *, only_healthy: bool = False) -> list[Trip]:
-    """Take up to `most` endpoints of a clinic that have something due, each with its oldest deliveries."""
+def _claim(tenant_id: uuid.UUID, most: int, most_ailing: int) -> list[Trip]:
+    """Take up to `most` endpoints of a clinic that have something due, each with its oldest deliveries.
+
+    Those that answered last time first, and of the others no more than `most_ailing`.
+    """
     with tenant_context(tenant_id):
         if not Tenant.objects.filter(pk=tenant_id, is_active=True).exists():
             return []
         now = timezone.now()
         due = Delivery.objects.due(now).filter(endpoint=OuterRef("pk"))
         ready = Endpoint.objects.ready(now).filter(Exists(due)).order_by("id")
-        if only_healthy:
-            ready = ready.filter(failures_in_row=0)
-        trips = [_claim_endpoint(row, now) for row in ready.select_for_update(no_key=True, skip_locked=True)[:most]]
-        return [trip for trip in trips if trip]
+        ready = ready.select_for_update(no_key=True, skip_locked=True)
+        rows = list(ready.filter(failures_in_row=0)[:most])
+        if (ailing := min(most - len(rows), most_ailing)) > 0:
+            rows += ready.filter(failures_in_row__gt=0)[:ailing]
+        return [trip for row in rows if (trip := _claim_endpoint(row, now))]
 
 
 def _claim_endpoint(endpoint: Endpoint, now: datetime) -> Trip | None:
@@ -227,6 +234,7 @@ def _claim_endpoint(endpoint: Endpoint, now: datetime) -> Trip | None:
         kind=endpoint.kind,
         url=endpoint.url,
         secrets=secrets,
+        is_ailing=endpoint.failures_in_row > 0,
         parcels=[
             Parcel(row.pk, row.event_id, row.event.body, row.attempts, row.since, row.event.object_id)
             for row in deliveries

@@ -422,7 +422,7 @@ def test_fa10_the_same_task_three_times_sends_once(tenant, receiver):
 def test_fa02_what_a_dead_worker_had_claimed_is_sent_when_its_lease_is_over(tenant, receiver):
     listen(tenant, receiver)
     happen(tenant, 3)
-    [trip] = sending._claim(tenant.id, 16)  # and dies
+    [trip] = sending._claim(tenant.id, 16, 16)  # and dies
 
     send(tenant)
     held = len(receiver.got)
@@ -437,7 +437,7 @@ def test_fa11_a_delivery_that_kills_workers_is_parked_and_others_go_on(tenant, r
     listen(tenant, receiver)
     happen(tenant, 2)
     for _ in range(2 * sending.MOST_INTERRUPTIONS):
-        sending._claim(tenant.id, 16)  # and dies
+        sending._claim(tenant.id, 16, 16)  # and dies
         with tenant_context(tenant.id):
             Endpoint.objects.update(lease_until=None)
 
@@ -497,3 +497,31 @@ def test_wh15_a_round_whose_time_is_over_goes_on_for_others_while_one_is_slow(te
 
     assert delay < 5
     assert [tries for _, tries in deliveries(tenant) if tries] == [1]
+
+
+def test_fa09_many_endpoints_that_hang_leave_threads_for_those_that_answer(tenant, receiver, monkeypatch):
+    monkeypatch.setattr(transport, "TOTAL_SECONDS", 5)
+    monkeypatch.setattr(sending, "SENDERS", 6)
+    monkeypatch.setattr(sending, "MOST_AILING", 3)
+    clinics = [make_tenant() for _ in range(5)]
+    with raw_server(lambda connection: time.sleep(30)) as port:
+        for clinic in clinics:
+            for _ in range(2):
+                listen(clinic, f"http://127.0.0.1:{port}/")
+            happen(clinic)
+            with tenant_context(clinic.id):
+                Endpoint.objects.update(failures_in_row=1)
+        listen(tenant, receiver)
+        round_ = threading.Thread(target=lambda: (send(*clinics), connection.close()))
+        round_.start()
+        time.sleep(1)
+        happened = time.monotonic()
+        happen(tenant)
+        assert receiver.arrived.wait(4.5)
+        delay = time.monotonic() - happened
+        for clinic in clinics:
+            with tenant_context(clinic.id):
+                Endpoint.objects.update(state="paused")
+        round_.join(60)
+
+    assert delay < 4
