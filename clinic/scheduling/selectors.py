@@ -13,7 +13,7 @@ from clinic.patients.models import Patient
 from clinic.places.models import Location
 from clinic.practitioners.models import Practitioner, PractitionerSpecialty
 
-from . import plans
+from . import own_times, plans
 from .availability import Slot, slots
 from .models import Appointment, AppointmentChange, AppointmentResource, AppointmentType, WorkingHours
 from .states import State
@@ -114,7 +114,7 @@ def list_types(*, by: Membership, include_inactive: bool = False) -> QuerySet[Ap
     if is_for_oneself(by):
         if not by.may(Permission.APPOINTMENT_BOOK_OWN):
             return types.none()
-        return types.filter(is_active=True).exclude(self_service=AppointmentType.SelfService.NONE)
+        return own_times.list_own_types()
     return types if include_inactive else types.filter(is_active=True)
 
 
