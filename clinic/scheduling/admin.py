@@ -17,6 +17,7 @@ from .models import (
     Leave,
     Reminder,
     ReminderRule,
+    SelfServicePolicy,
     WaitingEntry,
     WorkingHours,
 )
@@ -84,6 +85,12 @@ class WaitingEntryAdmin(BookAdmin):
 class ReminderRuleAdmin(BookAdmin):
     list_display = ["hours_before", "subject", "is_active"]
     ordering = ["hours_before", "id"]
+
+
+@admin.register(SelfServicePolicy)
+class SelfServicePolicyAdmin(BookAdmin):
+    list_display = ["level", "may_cancel", "cancel_hours", "may_move", "move_hours", "phone"]
+    ordering = ["id"]
 
 
 @admin.register(Reminder)

@@ -14,7 +14,7 @@ from clinic.practitioners.models import Practitioner
 from tenancy.doors.late_choices import late_choices
 from tenancy.tenants.models import validate_time_zone
 
-from .models import AppointmentType, ExtraHours, Leave, ReminderRule, WaitingEntry, WorkingHours
+from .models import AppointmentType, ExtraHours, Leave, ReminderRule, SelfServicePolicy, WaitingEntry, WorkingHours
 from .wall_time import day_bounds, nearest_moment
 
 LONGEST_LEAVE_DAYS = 366
@@ -321,6 +321,32 @@ class ReminderForm(RowForm):
                 "Write nothing about health: others may read the mail."
             )
         }
+
+
+class PolicyForm(RowForm):
+    """What patients of this clinic may do online, and until when."""
+
+    class Meta:
+        model = SelfServicePolicy
+        formfield_callback = late_choices
+        fields = ["level", "may_cancel", "cancel_hours", "may_move", "move_hours", "phone"]
+        help_texts = {
+            "level": _("Each kind of visit says besides whether patients may book it, ask for it, or neither."),
+            "cancel_hours": _("0: until it begins. Later they are told to call."),
+            "move_hours": _("0: until it begins. Only what they may book can be moved."),
+            "phone": _("They read it wherever they have to call. Empty: that of the place of the visit."),
+        }
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["level"] = forms.ChoiceField(
+            label=_("Patients may"),
+            choices=SelfServicePolicy.Level.choices,
+            widget=forms.RadioSelect,
+            help_text=self.Meta.help_texts["level"],
+            initial=self.instance.level,
+        )
+        self.order_fields(self.Meta.fields)
 
 
 class WaitingForm(RowForm):

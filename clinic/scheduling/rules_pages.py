@@ -21,9 +21,9 @@ from tenancy.doors.paging import PageQuery, paginate
 from tenancy.doors.query import Choice, Date
 from tenancy.doors.refusals import FieldsRefused
 
-from . import notices, offering, reminders
+from . import notices, offering, policy, reminders
 from .models import Appointment, AppointmentType, ReminderRule
-from .rules_forms import HolidayForm, LocationForm, OpeningHoursForm, ReminderForm, ResourceForm, TypeForm
+from .rules_forms import HolidayForm, LocationForm, OpeningHoursForm, PolicyForm, ReminderForm, ResourceForm, TypeForm
 from .wordings import say_day, say_when
 
 REPORT_DAYS = 90
@@ -264,6 +264,26 @@ def _reminder_page(request, rule, title):
     return render(request, "book/form.html", context, status=status)
 
 
+# --- Patients online -------------------------------------------------------------------------------------------------
+
+
+@requires(Permission.SCHEDULE_MANAGE)
+def patients_online(request):
+    """What patients may do by themselves: see, ask, book, cancel and move, and until when."""
+    form = PolicyForm(request.POST or None, instance=policy.read_policy())
+    if sent(request, form) and tried(form, policy.save_policy, by=request.member, changes=form.row_data()):
+        messages.success(request, _("Saved. It holds from now on."))
+        return redirect("rules:patients_online")
+    context = {
+        "form": form,
+        "title": _("Patients online"),
+        "hint": _("What patients do by themselves, on their page “My appointments”. You can always do it for them."),
+        "back_url": reverse("rules:types"),
+        "tabs": _tabs("patients_online"),
+    }
+    return render(request, "book/form.html", context, status=status_of(request))
+
+
 # --- Who went past the rules -----------------------------------------------------------------------------------------
 
 
@@ -320,6 +340,7 @@ def _words():
         "holidays": _("Holidays"),
         "types": _("Kinds of visits"),
         "reminders": _("Reminders"),
+        "patients_online": _("Patients online"),
         "overrides": _("Past the rules"),
     }
 
