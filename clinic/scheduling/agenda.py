@@ -109,7 +109,7 @@ def load_board(day: date, *, by: Membership, practitioner: Practitioner | None =
 
 
 def list_undoable(visits: Iterable[Appointment]) -> set[UUID]:
-    """Those whose last change of state can be taken back (`services.undo_move`); taking back is not taken back."""
+    """Those whose last change of state can be taken back (`services.undo_move`)."""
     states = {visit.pk: visit.state for visit in visits}
     last = (
         AppointmentChange.objects.filter(appointment__in=states)
@@ -117,11 +117,7 @@ def list_undoable(visits: Iterable[Appointment]) -> set[UUID]:
         .order_by("appointment", "-at", "-id")
         .distinct("appointment")
     )
-    return {
-        change.appointment_id
-        for change in last
-        if change.old_state and change.action != "undone" and states[change.appointment_id] == change.new_state
-    }
+    return {change.appointment_id for change in last if change.can_be_undone_in(states[change.appointment_id])}
 
 
 # --- Agenda ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ is taken: neither whose visit it is nor that the doctor is ill.
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from .availability import Reason, Slot
 from .models import AppointmentType
@@ -47,7 +48,11 @@ def text_of(reason: Reason, reader: Reader) -> str:
         return _("This time is not offered.")
     sentences = {
         "booked": lambda: _("Taken by %(what)s.") % {"what": reason.words},
-        "held": lambda: _("Kept for somebody who is booking just now: %(what)s.") % {"what": reason.words},
+        "held": lambda: _("Kept by %(what)s.") % {"what": reason.words},
+        "full": lambda: (
+            ngettext("The only place is taken.", "All %(count)d places are taken.", int(reason.words))
+            % {"count": int(reason.words)}
+        ),
         "leave": lambda: _("Away: %(why)s.") % {"why": reason.words},
         "holiday": lambda: _("Public holiday: %(name)s.") % {"name": reason.words},
         "closed": lambda: _("The location is closed then."),

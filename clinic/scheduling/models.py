@@ -237,6 +237,10 @@ class AppointmentQuerySet(TenantQuerySet):
         """Those that keep their time."""
         return self.filter(is_live=True)
 
+    def visits(self):
+        """Without times that were kept for a while and let go: those never became a visit."""
+        return self.exclude(state=State.CANCELLED, hold_expires_at__isnull=False)
+
     def upcoming(self, now):
         return self.filter(state__in=UPCOMING, ends_at__gt=now)
 
@@ -452,6 +456,13 @@ class AppointmentChange(TenantModel):
 
     def __str__(self):
         return f"{self.appointment_id}: {self.action}"
+
+    def can_be_undone_in(self, state: str) -> bool:
+        """Whether taking back this change of state makes sense for a visit that is in `state` now.
+
+        Taking back is not taken back, and a time that was kept for somebody is not kept again.
+        """
+        return self.new_state == state and self.action != "undone" and self.old_state not in ("", State.HELD)
 
 
 class CalendarFeed(TenantModel):

@@ -15,7 +15,14 @@ from clinic.practitioners.models import Practitioner, PractitionerSpecialty
 
 from . import own_times, plans
 from .availability import Slot, slots
-from .models import Appointment, AppointmentChange, AppointmentResource, AppointmentType, WorkingHours
+from .models import (
+    Appointment,
+    AppointmentChange,
+    AppointmentQuerySet,
+    AppointmentResource,
+    AppointmentType,
+    WorkingHours,
+)
 from .states import State
 
 DOCTOR = "doctor"
@@ -76,10 +83,7 @@ def list_appointments(
 
     `first` and `last` are days, both included, by the clock of each location.
     """
-    rows = Appointment.objects.visible_to(by).select_related("practitioner", "location", "type")
-    # Patients come through their own door, which masks restricted charts (docs/decisions/0009).
-    people, claims = Patient.objects.visible_to(by), AppointmentResource.objects.order_by("id")
-    rows = rows.prefetch_related(Prefetch("patient", people), Prefetch("resources", claims))
+    rows = _appointments(by).visits()
     if first is not None:
         # The wider bound is what the index knows; the wall time decides, whatever the zone of the location.
         rows = rows.filter(starts_at__gte=_midnight(first) - WIDEST_OFFSET, wall_start__gte=first.isoformat())
@@ -91,13 +95,20 @@ def list_appointments(
     return rows if states is None else rows.filter(state__in=list(states))
 
 
+def _appointments(by: Membership) -> AppointmentQuerySet:
+    rows = Appointment.objects.visible_to(by).select_related("practitioner", "location", "type")
+    # Patients come through their own door, which masks restricted charts (docs/decisions/0009).
+    people, claims = Patient.objects.visible_to(by), AppointmentResource.objects.order_by("id")
+    return rows.prefetch_related(Prefetch("patient", people), Prefetch("resources", claims))
+
+
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
 def get_appointment(appointment_id: UUID | str, *, by: Membership) -> Appointment:
     """One appointment. Raises Http404 for what is not there, not ours, or not theirs to see."""
-    found = list_appointments(by=by).filter(pk=appointment_id).first()
+    found = _appointments(by).filter(pk=appointment_id).first()
     if found is None:
         raise Http404
     return found

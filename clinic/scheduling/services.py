@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterable
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,13 +37,14 @@ from .models import (
     Modality,
     TypePerformer,
 )
-from .states import LIVE, MOVES, NEEDS_REASON, PENDING, State
-from .wall_time import wall_of
+from .states import LIVE, MOVES, NEEDS_REASON, PENDING, UPCOMING, State
+from .wall_time import day_bounds, wall_of
 
 PAST_GRACE = timedelta(hours=1)  # contract.md 5.2
 HOLD_MINUTES = 10
 NEAR_DAYS = 14
 MOST_LANES = 3
+KEPT_FOR_UNDO = ("overbook_reason", "override_reason", "is_exception")
 
 
 class TimeTaken(RuleBroken):
@@ -60,6 +61,12 @@ class TimeNotOffered(TimeTaken):
     """Nobody has the time, but it is not one that is offered: leave, closed, outside of the hours."""
 
     code = "time_not_offered"
+
+
+class GroupFull(TimeTaken):
+    """The session stands, and somebody has each of its places."""
+
+    code = "group_full"
 
 
 class MoveRefused(RuleBroken):
@@ -102,7 +109,8 @@ class Wanted:
     `resources` None lets the book choose what the type needs; `overbook_reason`
     books over others, `override_reason` in spite of a qualification that is
     missing, each with the permission for it. `submit_key` is the same for
-    every press of one button.
+    every press of one button; `hold` is the time the same booker has kept for
+    this patient: it becomes the visit, or is let go where another is wanted by now.
     """
 
     patient: Patient | None
@@ -120,6 +128,7 @@ class Wanted:
     submit_key: uuid.UUID | None = None
     source: str = Appointment.Source.STAFF
     tells_patient: bool = True
+    hold: uuid.UUID | None = None
     custom_fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -129,26 +138,47 @@ def book(wanted: Wanted, *, by: Membership | None, state: str = State.BOOKED) ->
 
     `state` is where it begins: booked, confirmed, requested, or held (kept for
     ten minutes while somebody types). The same `submit_key` again gives the
-    appointment it made. Raises TimeTaken, TimeNotOffered, RuleBroken with a
-    sentence for times that make no sense, NotAllowed for overbooking without
+    appointment it made. A kind of visit with places for several people joins
+    the session that stands at that time, or begins one. Raises TimeTaken,
+    TimeNotOffered, RuleBroken with a sentence for times that make no sense and
+    for a key that has booked something else, NotAllowed for overbooking without
     the permission.
     """
-    if wanted.submit_key and (done := Appointment.objects.filter(submit_key=wanted.submit_key).first()):
+    if done := find_pressed(wanted, by=by):
         return done
+    if wanted.hold and (kept := _take_hold(wanted, by=by, state=state)):
+        return kept
     appointment = _draft(wanted, by=by, state=state)
     _lock(appointment, wanted.resources or ())
-    if wanted.submit_key and (done := Appointment.objects.filter(submit_key=wanted.submit_key).first()):
+    if done := find_pressed(wanted, by=by):
         return done
     _expire_holds(appointment)
     _check_qualified(appointment, wanted, by=by)
     chosen = _claim(appointment, wanted, by=by)
-    appointment.number = next_number("appointment")
-    _write(appointment, chosen, is_new=True)
-    _note(appointment, "booked", by=by, new_state=state, reason=wanted.overbook_reason)
-    audit.record("appointment_booked", appointment, by=by, reason=wanted.overbook_reason, details=_facts(appointment))
+    _enter(appointment, chosen, by=by)
     if wanted.tells_patient and state != State.HELD:
         notices.tell_patient(appointment, notices.CONFIRMATION)
     return appointment
+
+
+def find_pressed(wanted: Wanted, *, by: Membership | None) -> Appointment | None:
+    """The visit an earlier press of the same button has made; None for the first press.
+
+    Raises RuleBroken where that visit is about another patient, practitioner or
+    time: a form that was sent, gone back to and changed. Whose visit the caller
+    may not see is not talked about; the door finds it missing.
+    """
+    done = Appointment.objects.filter(submit_key=wanted.submit_key).first() if wanted.submit_key else None
+    if done is None or by is None or not Appointment.objects.visible_to(by).filter(pk=done.pk).exists():
+        return done
+    asked = (wanted.patient.pk if wanted.patient else None, wanted.practitioner.pk, wanted.starts_at)
+    if asked != (done.patient_id, done.practitioner_id, done.starts_at) and not done.changes.filter(action="moved"):
+        raise RuleBroken(
+            _("This form has booked visit %(number)s already. Open a new one for another visit.")
+            % {"number": done.number},
+            code="sent_before",
+        )
+    return done
 
 
 @transaction.atomic
@@ -171,11 +201,8 @@ def reschedule(
     Raises as `book`, StaleVersion, and MoveRefused for one that is over.
     """
     appointment = _lock_row(appointment, expected_version)
-    if appointment.state not in {State.REQUESTED, State.HELD, State.BOOKED, State.CONFIRMED}:
-        raise MoveRefused(
-            _("This visit is %(state)s; it can not be moved.") % {"state": appointment.get_state_display()}
-        )
-    before, freed = _facts(appointment), copy(appointment)
+    _refuse_over(appointment)
+    before, freed = _before(appointment), copy(appointment)
     length = appointment.ends_at - appointment.starts_at
     wanted = Wanted(
         patient=appointment.patient,
@@ -188,35 +215,57 @@ def reschedule(
         overbook_reason=overbook_reason,
         override_reason=override_reason,
     )
-    moved = _draft(wanted, by=by, state=appointment.state)
-    for name in (
-        "practitioner",
-        "location",
-        "starts_at",
-        "ends_at",
-        "busy_from",
-        "busy_until",
-        "wall_start",
-        "time_zone",
-    ):
-        setattr(appointment, name, getattr(moved, name))
+    _place(appointment, _draft(wanted, by=by, state=appointment.state))
     _lock(appointment, ())
     _expire_holds(appointment)
     appointment.lane, appointment.overbook_reason = 0, ""
+    appointment.session, appointment.place = None, None
     _check_qualified(appointment, wanted, by=by)
     chosen = _claim(appointment, wanted, by=by)
     appointment.sequence += 1
     if appointment.series_id:
         appointment.is_exception = True
     _write(appointment, chosen, is_new=False)
-    _note(appointment, "moved", by=by, before=before, after=_facts(appointment), reason=reason, batch=batch)
-    audit.record(
-        "appointment_moved", appointment, by=by, reason=reason or overbook_reason,
-        changes={name: (before[name], after) for name, after in _facts(appointment).items() if before[name] != after},
-    )  # fmt: skip
-    if appointment.state != State.HELD:
-        notices.tell_patient(appointment, notices.MOVED)
-    _tell_freed(freed)
+    _note_move(appointment, before, by=by, reason=reason or overbook_reason, batch=batch)
+    _after_move(appointment, freed, by=by)
+    return appointment
+
+
+@transaction.atomic
+def put_back(appointment: Appointment, change: AppointmentChange, *, by: Membership | None) -> Appointment:
+    """Undo a move: the visit stands again where it stood before, an overbooked one in its lane.
+
+    What stood in the book may stand there again, so hours, leave, the past and
+    qualifications are not asked about; only who has the time by now is.
+    Raises TimeTaken for that, MoveRefused for a visit that is over.
+    """
+    appointment = _lock_row(appointment, None)
+    _refuse_over(appointment)
+    before, freed, there = _before(appointment), copy(appointment), change.before
+    wanted = Wanted(
+        patient=appointment.patient,
+        practitioner=Practitioner.objects.get(pk=there["practitioner"]),
+        location=Location.objects.get(pk=there["location"]),
+        type=appointment.type,
+        starts_at=datetime.fromisoformat(there["starts_at"]),
+        ends_at=datetime.fromisoformat(there["ends_at"]),
+    )
+    _place(appointment, _row(wanted, by=by, state=appointment.state))
+    appointment.lane = there["lane"]
+    for name in KEPT_FOR_UNDO:
+        setattr(appointment, name, there.get(name, type(getattr(appointment, name))()))
+    _lock(appointment, ())
+    _expire_holds(appointment)
+    left, appointment.session, appointment.place = appointment.session, None, None
+    if left is not None:
+        chosen = _take_place(appointment, _as_wanted(appointment), by=by)
+    else:
+        chosen = _choose_if_free(appointment, wanted) if appointment.lane else _choose(appointment, wanted)
+        _refuse_clash(appointment, chosen, lane=appointment.lane)
+    appointment.sequence += 1
+    _write(appointment, chosen, is_new=False)
+    _note_move(appointment, before, by=by, reason=_("Undone"))
+    _after_move(appointment, freed, by=by)
     return appointment
 
 
@@ -253,28 +302,46 @@ def move(
         )
     if to in NEEDS_REASON and not reason.strip():
         raise RuleBroken(_("Say why the visit is cancelled."), code="reason_required")
+    places = _places(appointment) if to == State.CANCELLED else []
+    for place in places:  # before their session, so that taking back, which goes the other way, finds it
+        _set_state(place, to, by=by, action="moved_on", reason=reason, batch=batch)
     moved = _set_state(appointment, to, by=by, action="moved_on", reason=reason, batch=batch)
     if to == State.CANCELLED:
         if old != State.HELD:
-            notices.tell_patient(moved, notices.CANCELLED)
-        _tell_freed(moved)
+            for visit in [moved, *places]:
+                notices.tell_patient(visit, notices.CANCELLED)
+        if moved.session is not None:
+            _close_if_empty(moved.session, by=by)
+        if moved.patient_id:
+            _tell_freed(moved)
     elif old in PENDING:
         notices.tell_patient(moved, notices.CONFIRMATION)
     return moved
 
 
 @transaction.atomic
-def undo_move(appointment: Appointment, *, by: Membership | None) -> Appointment:
-    """Put the state before the last change back. Raises MoveRefused when there is none, TimeTaken when it is gone."""
-    appointment = _lock_row(appointment, None)
+def undo_move(appointment: Appointment, *, by: Membership | None, expected_version: int | None = None) -> Appointment:
+    """Put the state before the last change back. Taking back is not taken back, and no time is kept a second time.
+
+    Raises MoveRefused when there is nothing to undo, TimeTaken when the time is gone, StaleVersion.
+    """
+    appointment = _lock_row(appointment, expected_version)
     last = appointment.changes.exclude(new_state="").order_by("-at", "-id").first()
-    if last is None or not last.old_state or last.new_state != appointment.state:
+    if last is None or not last.can_be_undone_in(appointment.state):
         raise MoveRefused(_("There is nothing to undo."))
     if last.old_state in LIVE and not appointment.is_live:
         _lock(appointment, ())
         _expire_holds(appointment)
-        _refuse_clash(appointment, [claim.resource for claim in appointment.resources.select_related("resource")])
-    return _set_state(appointment, last.old_state, by=by, action="undone", reason="")
+        if appointment.session_id:
+            _take_place(appointment, _as_wanted(appointment), by=by)
+            appointment.save(update_fields=["session", "place", "lane", "overbook_reason"])
+        else:
+            claimed = [claim.resource for claim in appointment.resources.select_related("resource")]
+            _refuse_clash(appointment, claimed, lane=appointment.lane)
+    back = _set_state(appointment, last.old_state, by=by, action="undone", reason="")
+    if last.new_state == State.CANCELLED:
+        notices.tell_patient(back, notices.CONFIRMATION)  # they were told that it is cancelled
+    return back
 
 
 def expire_holds() -> int:
@@ -285,6 +352,10 @@ def expire_holds() -> int:
         with transaction.atomic():
             _set_state(appointment, State.CANCELLED, by=None, action="expired", reason="")
         gone += 1
+    deserted = Appointment.objects.live().filter(patient=None, capacity__gt=1, starts_at__gt=timezone.now())
+    for session in deserted.exclude(places__is_live=True):
+        with transaction.atomic():
+            _close_if_empty(session, by=None)
     return gone
 
 
@@ -294,20 +365,31 @@ def release(hold: Appointment, *, by: Membership | None) -> Appointment:
     hold = _lock_row(hold, None)
     if hold.state != State.HELD:
         raise MoveRefused(_("This time is not held."))
-    return _set_state(hold, State.CANCELLED, by=by, action="released", reason="")
+    released = _set_state(hold, State.CANCELLED, by=by, action="released", reason="")
+    if released.session is not None:
+        _close_if_empty(released.session, by=by)
+    return released
 
 
 # --- Parts -----------------------------------------------------------------------------------------------------------
 
 
 def _draft(wanted: Wanted, *, by: Membership | None, state: str) -> Appointment:
-    """The row as it would stand, with its times checked; nothing is locked or saved."""
+    """The row as it would stand, with times and people checked; nothing is locked or saved."""
+    row = _row(wanted, by=by, state=state)
+    _check_times(row.starts_at, row.ends_at)
+    _check_people(wanted)
+    if not row.location.is_active:
+        raise RuleBroken(_("Nobody is seen at %(place)s any more.") % {"place": row.location.name}, code="closed_place")
+    return row
+
+
+def _row(wanted: Wanted, *, by: Membership | None, state: str) -> Appointment:
+    """The row as it would stand, unchecked."""
     location = wanted.location or usual_location(wanted.practitioner)
     minutes = wanted.type.minutes if wanted.type else 30
     starts_at = wanted.starts_at.astimezone(UTC)
     ends_at = (wanted.ends_at or wanted.starts_at + timedelta(minutes=minutes)).astimezone(UTC)
-    _check_times(starts_at, ends_at)
-    _check_people(wanted)
     before, after = (wanted.type.buffer_before, wanted.type.buffer_after) if wanted.type else (0, 0)
     return Appointment(
         patient=wanted.patient,
@@ -330,6 +412,13 @@ def _draft(wanted: Wanted, *, by: Membership | None, state: str) -> Appointment:
         submit_key=wanted.submit_key,
         created_by=by,
     )
+
+
+def _place(appointment: Appointment, there: Appointment) -> None:
+    """Put a visit where and when another row stands."""
+    for name in ("practitioner", "location", "starts_at", "ends_at", "busy_from", "busy_until", "wall_start"):
+        setattr(appointment, name, getattr(there, name))
+    appointment.time_zone = there.time_zone
 
 
 def _check_times(starts_at: datetime, ends_at: datetime) -> None:
@@ -370,10 +459,20 @@ def usual_location(practitioner: Practitioner) -> Location:
     )
 
 
+def _refuse_over(appointment: Appointment) -> None:
+    if appointment.state not in UPCOMING:
+        raise MoveRefused(
+            _("This visit is %(state)s; it can not be moved.") % {"state": appointment.get_state_display()}
+        )
+
+
 def _lock_row(appointment: Appointment, expected_version: int | None) -> Appointment:
+    """The row as it is now. Of a group its session comes first, then its places: nobody waits in a circle."""
+    if appointment.session_id:
+        list(Appointment.objects.filter(pk=appointment.session_id).select_for_update(of=("self",), no_key=True))
     locked = (
         Appointment.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("location", "practitioner", "patient", "type")
+        .select_related("location", "practitioner", "patient", "type", "session")
         .get(pk=appointment.pk)
     )
     if expected_version is not None and locked.version != expected_version:
@@ -406,16 +505,169 @@ def _expire_holds(appointment: Appointment) -> None:
 
 
 def _claim(appointment: Appointment, wanted: Wanted, *, by: Membership | None) -> list[Resource]:
-    """Check that everything is free, choosing rooms and devices; an overbooking gets a lane instead."""
+    """Check that everything is free, choosing rooms and devices; an overbooking gets a lane where it is not."""
     overbook = bool(wanted.overbook_reason.strip())
     if overbook and (by is None or not by.may(Permission.APPOINTMENT_OVERBOOK)):
         raise NotAllowed(_("You may not book over other visits."))
-    if overbook:
-        return _overbook(appointment, wanted)
-    chosen = _choose(appointment, wanted)
-    _refuse_clash(appointment, chosen)
-    _refuse_not_offered(appointment)
+    if appointment.patient_id and appointment.type is not None and appointment.type.capacity > 1:
+        return _take_place(appointment, wanted, by=by)
+    try:
+        chosen = _choose(appointment, wanted)
+        _refuse_clash(appointment, chosen)
+        _refuse_not_offered(appointment)
+    except TimeTaken:
+        if overbook:
+            return _overbook(appointment, wanted)
+        raise
     return chosen
+
+
+def _enter(appointment: Appointment, chosen: Iterable[Resource], *, by: Membership | None) -> None:
+    """Write a new row with its number, its story and the line in the trail."""
+    appointment.number = next_number("appointment")
+    _write(appointment, chosen, is_new=True)
+    action = "held" if appointment.state == State.HELD else "booked"
+    why = appointment.overbook_reason
+    _note(appointment, action, by=by, new_state=appointment.state, reason=why)
+    audit.record(f"appointment_{action}", appointment, by=by, reason=why, details=_facts(appointment))
+
+
+def _take_hold(wanted: Wanted, *, by: Membership | None, state: str) -> Appointment | None:
+    """The time that was kept, as the visit that is wanted; let go where it is another time by now, or is over."""
+    hold = Appointment.objects.filter(pk=wanted.hold, created_by=by, patient=wanted.patient).first()
+    if by is None or hold is None:
+        return None
+    hold = _lock_row(hold, None)
+    if hold.state != State.HELD:
+        return hold if hold.submit_key and hold.submit_key == wanted.submit_key else None
+    if not _is_held_for(hold, wanted):
+        release(hold, by=by)
+        return None
+    if state == State.HELD:
+        hold.hold_expires_at = timezone.now() + timedelta(minutes=HOLD_MINUTES)
+        hold.save(update_fields=["hold_expires_at"])
+        return hold
+    hold.reason, hold.notes, hold.submit_key = wanted.reason.strip(), wanted.notes.strip(), wanted.submit_key
+    hold.save(update_fields=["reason", "notes", "submit_key"])
+    return move(hold, state, by=by, expected_state=State.HELD)
+
+
+def _is_held_for(hold: Appointment, wanted: Wanted) -> bool:
+    """Whether a hold still stands, for just this time; whoever books past a rule is judged anew."""
+    same = (
+        hold.practitioner_id == wanted.practitioner.pk
+        and hold.starts_at == wanted.starts_at
+        and hold.type_id == (wanted.type.pk if wanted.type else None)
+        and (wanted.location is None or hold.location_id == wanted.location.pk)
+        and wanted.ends_at in (None, hold.ends_at)
+    )
+    stands = hold.hold_expires_at is not None and hold.hold_expires_at > timezone.now()
+    return same and stands and not wanted.overbook_reason.strip() and not wanted.override_reason.strip()
+
+
+def _as_wanted(appointment: Appointment) -> Wanted:
+    return Wanted(
+        patient=appointment.patient,
+        practitioner=appointment.practitioner,
+        location=appointment.location,
+        type=appointment.type,
+        starts_at=appointment.starts_at,
+        ends_at=appointment.ends_at,
+        overbook_reason=appointment.overbook_reason,
+    )
+
+
+# Groups. A session is a row without a patient that claims the practitioner and the rooms; its places are rows of their
+# own. Whoever joins, empties, moves or cancels a session holds the practitioner's lock, so nobody joins one that goes.
+
+
+def _take_place(appointment: Appointment, wanted: Wanted, *, by: Membership | None) -> list[Resource]:
+    """Join the session of this kind at this time, or begin one. The rooms are the session's."""
+    session = _session_at(appointment)
+    if session is None:
+        alone = replace(wanted, patient=None, reason="", notes="", submit_key=None, hold=None, custom_fields={})
+        session = _draft(alone, by=by, state=State.BOOKED)
+        session.capacity = appointment.type.capacity if appointment.type else 1
+        session.override_reason = appointment.override_reason
+        _enter(session, _claim(session, alone, by=by), by=by)
+    over = wanted.overbook_reason.strip()[:300]
+    taken = set(_places_of(session).exclude(pk=appointment.pk).values_list("place", flat=True))
+    most = session.capacity + (MOST_LANES if over else 0)
+    free = next((place for place in range(1, most + 1) if place not in taken), None)
+    if free is None:
+        raise GroupFull(
+            _("All %(count)d places are taken.") % {"count": session.capacity},
+            who="practitioner",
+            nearest=_nearest(appointment),
+        )
+    if free > session.capacity:
+        appointment.lane, appointment.overbook_reason = free - session.capacity, over
+    _refuse_busy_patient(appointment)
+    appointment.session, appointment.place = session, free
+    return []
+
+
+def _session_at(appointment: Appointment) -> Appointment | None:
+    return (
+        Appointment.objects.live()
+        .filter(
+            practitioner=appointment.practitioner_id,
+            location=appointment.location_id,
+            type=appointment.type_id,
+            starts_at=appointment.starts_at,
+            patient=None,
+        )
+        .select_related("location", "practitioner", "type")
+        .first()
+    )
+
+
+def _places_of(session: Appointment) -> QuerySet[Appointment]:
+    return Appointment.objects.live().filter(session=session.pk)
+
+
+def _places(appointment: Appointment) -> list[Appointment]:
+    """The places of a session, locked after its practitioner; none for anything else."""
+    if appointment.patient_id:
+        return []
+    Practitioner.objects.select_for_update(of=("self",), no_key=True).get(pk=appointment.practitioner_id)
+    rows = _places_of(appointment).select_for_update(of=("self",), no_key=True).order_by("pk")
+    return list(rows.select_related("location", "practitioner", "patient", "type"))
+
+
+def _whole(appointment: Appointment) -> list[Appointment]:
+    """A visit, or a session with its places."""
+    return (
+        [appointment] if appointment.patient_id else [appointment, *_places_of(appointment).select_related("patient")]
+    )
+
+
+def _move_places(session: Appointment) -> None:
+    """Those who are in a session go where it goes. Raises TimeTaken when one of them is elsewhere then."""
+    for place in _places(session):
+        names = (
+            "practitioner",
+            "location",
+            "starts_at",
+            "ends_at",
+            "busy_from",
+            "busy_until",
+            "wall_start",
+            "time_zone",
+        )
+        for name in names:
+            setattr(place, name, getattr(session, name))
+        _refuse_busy_patient(place)
+        place.sequence += 1
+        _write(place, (), is_new=False)
+
+
+def _close_if_empty(session: Appointment, *, by: Membership | None) -> None:
+    """A session nobody is in gives its practitioner and rooms back."""
+    session = _lock_row(session, None)
+    Practitioner.objects.select_for_update(of=("self",), no_key=True).get(pk=session.practitioner_id)
+    if session.is_live and not _places_of(session).exists():
+        _set_state(session, State.CANCELLED, by=by, action="emptied", reason="")
 
 
 def _check_qualified(appointment: Appointment, wanted: Wanted, *, by: Membership | None) -> None:
@@ -465,13 +717,24 @@ def _choose(appointment: Appointment, wanted: Wanted) -> list[Resource]:
     )
     chosen: list[uuid.UUID] = []
     for need in plans.needs_of(appointment.type):
-        free = next((pk for pk in need.resources if pk not in taken and pk not in chosen), None)
+        here = need.at(appointment.location_id)
+        free = next((pk for pk in here if pk not in taken and pk not in chosen), None)
         if free is None:
             raise TimeTaken(
                 _("No %(what)s is free then.") % {"what": need.category}, who="resource", nearest=_nearest(appointment)
             )
         chosen.append(free)
     return list(Resource.objects.filter(pk__in=chosen))
+
+
+def _choose_if_free(appointment: Appointment, wanted: Wanted) -> list[Resource]:
+    """What an overbooked visit needs, as far as it is free."""
+    try:
+        chosen = _choose(appointment, wanted)
+        _refuse_claimed(appointment, chosen)
+    except TimeTaken:
+        return []
+    return chosen
 
 
 def _others(appointment: Appointment) -> QuerySet[Appointment]:
@@ -482,20 +745,33 @@ def _others(appointment: Appointment) -> QuerySet[Appointment]:
     )
 
 
-def _refuse_clash(appointment: Appointment, resources: Iterable[Resource]) -> None:
+def _refuse_clash(appointment: Appointment, resources: Iterable[Resource], *, lane: int | None = None) -> None:
+    """Raise TimeTaken where practitioner, patient, a room or a device is taken; `lane` looks at that lane only."""
     others = _others(appointment)
+    if lane is not None:
+        others = others.filter(lane=lane)
     if others.filter(practitioner=appointment.practitioner_id, session=None).exists():
         raise TimeTaken(
             _("%(name)s has another visit then.") % {"name": appointment.practitioner.name},
             who="practitioner",
             nearest=_nearest(appointment),
         )
-    if appointment.patient_id and (
-        others.filter(
-            patient=appointment.patient_id, starts_at__lt=appointment.ends_at, ends_at__gt=appointment.starts_at
-        ).exists()
-    ):
+    _refuse_busy_patient(appointment, lane=lane)
+    _refuse_claimed(appointment, resources)
+
+
+def _refuse_busy_patient(appointment: Appointment, *, lane: int | None = None) -> None:
+    if appointment.patient_id is None:
+        return
+    others = _others(appointment).filter(
+        patient=appointment.patient_id, starts_at__lt=appointment.ends_at, ends_at__gt=appointment.starts_at
+    )
+    if (others if lane is None else others.filter(lane=lane)).exists():
         raise TimeTaken(_("The patient has another visit then."), who="patient", nearest=_nearest(appointment))
+
+
+def _refuse_claimed(appointment: Appointment, resources: Iterable[Resource]) -> None:
+    """A room or a device is one thing, in whatever lane it is taken."""
     claims = AppointmentResource.objects.filter(
         is_live=True, busy_from__lt=appointment.busy_until, busy_until__gt=appointment.busy_from
     ).exclude(appointment=appointment.pk)
@@ -507,7 +783,7 @@ def _refuse_clash(appointment: Appointment, resources: Iterable[Resource]) -> No
 
 
 def _refuse_not_offered(appointment: Appointment) -> None:
-    """Leave always counts; hours count where the practitioner has any: one without hours is asked, not barred."""
+    """Leave and the limit of a day always count; hours where the practitioner has any: who has none is asked."""
     away = appointment.practitioner.leave.filter(
         cancelled_at=None, starts_at__lt=appointment.ends_at, ends_at__gt=appointment.starts_at
     ).first()
@@ -518,31 +794,59 @@ def _refuse_not_offered(appointment: Appointment) -> None:
             who="practitioner",
             nearest=_nearest(appointment),
         )
+    _refuse_full_day(appointment)
     if not appointment.practitioner.working_hours.exists():
         return
+    if why := _not_offered(appointment):
+        raise TimeNotOffered(
+            _("This time is not offered: %(why)s.") % {"why": why}, who="hours", nearest=_nearest(appointment)
+        )
+
+
+def _refuse_full_day(appointment: Appointment) -> None:
+    """As many visits of a type as its limit allows are enough for one practitioner and day."""
+    kind = appointment.type
+    if kind is None or kind.per_day is None:
+        return
+    zone = appointment.location.zone
+    low, high = day_bounds(wall_of(appointment.starts_at, zone).date(), zone)
+    that_day = Appointment.objects.live().filter(
+        practitioner=appointment.practitioner_id, type=kind, session=None, starts_at__gte=low, starts_at__lt=high
+    )
+    if that_day.exclude(pk=appointment.pk).count() >= kind.per_day:
+        raise TimeNotOffered(
+            _("No more than %(count)s of these visits a day.") % {"count": kind.per_day},
+            who="hours",
+            nearest=_nearest(appointment),
+        )
+
+
+def _not_offered(appointment: Appointment) -> str:
+    """Why hours, opening hours and holidays do not give a time, in words; "" where they do."""
     day = wall_of(appointment.starts_at, appointment.location.zone).date()
     plan = plans.load_plan([appointment.practitioner], day - timedelta(days=1), day, type=appointment.type)
-    inside = any(
-        w.starts <= appointment.starts_at and appointment.ends_at <= w.ends and w.location_id == appointment.location_id
+    for block in plan.location_blocks.get(appointment.location_id, ()):
+        if block.starts < appointment.ends_at and block.ends > appointment.starts_at:
+            return block.words
+    around = [
+        w
         for w in plan.windows
-    )
-    closed = [
-        block
-        for block in plan.location_blocks.get(appointment.location_id, ())
-        if block.starts < appointment.ends_at and block.ends > appointment.starts_at
+        if w.location_id == appointment.location_id
+        and w.starts <= appointment.starts_at
+        and appointment.ends_at <= w.ends
     ]
-    if not inside or closed:
-        words = closed[0].words if closed else _("outside of the working hours")
-        raise TimeNotOffered(
-            _("This time is not offered: %(why)s.") % {"why": words}, who="hours", nearest=_nearest(appointment)
-        )
+    if any(w.types is None or appointment.type_id in w.types for w in around):
+        return ""
+    return _("kept for another kind of visit") if around else _("outside of the working hours")
 
 
 def _nearest(appointment: Appointment) -> list[Slot]:
     """Up to three free times of the same practitioner, the nearest first."""
     type = appointment.type
-    day = wall_of(appointment.starts_at, appointment.location.zone).date()
-    first = max(day - timedelta(days=NEAR_DAYS), timezone.now().date())
+    zone = appointment.location.zone
+    day = wall_of(appointment.starts_at, zone).date()
+    # From yesterday on: a night's hours reach into today.
+    first = max(day - timedelta(days=NEAR_DAYS), wall_of(timezone.now(), zone).date() - timedelta(days=1))
     ignore = None if appointment._state.adding else appointment.pk
     plan = plans.load_plan([appointment.practitioner], first, day + timedelta(days=NEAR_DAYS), type=type, ignore=ignore)
     demand = plans.demand_of(type or AppointmentType(minutes=appointment.minutes), minutes=appointment.minutes)
@@ -559,7 +863,7 @@ def _overbook(appointment: Appointment, wanted: Wanted) -> list[Resource]:
     if lane is None:
         raise TimeTaken(_("This time is overbooked as far as it may be."), who="practitioner")
     appointment.lane = lane
-    return list(wanted.resources or ())
+    return _choose_if_free(appointment, wanted)
 
 
 def _write(appointment: Appointment, chosen: Iterable[Resource], *, is_new: bool) -> None:
@@ -609,9 +913,9 @@ def _set_state(
         appointment.arrived_at = appointment.arrived_at or timezone.now()
     elif to not in {State.IN_ROOM, State.COMPLETED}:
         appointment.arrived_at = None
-    if to not in PENDING:
-        appointment.hold_expires_at = None
-    if to == State.CANCELLED:
+    if to not in PENDING and not (old == State.HELD and to == State.CANCELLED):
+        appointment.hold_expires_at = None  # a hold that came to nothing keeps it: it never was a visit
+    if State.CANCELLED in (old, to):
         appointment.sequence += 1
     try:
         with transaction.atomic():
@@ -639,6 +943,34 @@ def _note(
         appointment=appointment, by=by, action=action, old_state=old_state, new_state=new_state,
         before=before or {}, after=after or {}, reason=reason[:300], batch=batch,
     )  # fmt: skip
+
+
+def _after_move(moved: Appointment, freed: Appointment, *, by: Membership | None) -> None:
+    """What follows a move: places go with their session, an empty session closes, people hear of it."""
+    _move_places(moved)
+    if freed.session is not None and freed.session_id != moved.session_id:
+        _close_if_empty(freed.session, by=by)
+    if moved.state != State.HELD:
+        for visit in _whole(moved):
+            notices.tell_patient(visit, notices.MOVED)
+    if moved.patient_id:
+        _tell_freed(freed)
+
+
+def _note_move(
+    appointment: Appointment, before: dict[str, Any], *, by: Membership | None, reason: str,
+    batch: uuid.UUID | None = None,
+) -> None:  # fmt: skip
+    """A move in the visit's own story and in the trail, which keeps ids and times only."""
+    after = _facts(appointment)
+    _note(appointment, "moved", by=by, before=before, after=after, reason=reason, batch=batch)
+    changes = {name: (before[name], value) for name, value in after.items() if before[name] != value}
+    audit.record("appointment_moved", appointment, by=by, reason=reason, changes=changes)
+
+
+def _before(appointment: Appointment) -> dict[str, Any]:
+    """Where a visit stands, with what an undo of the move has to bring back."""
+    return _facts(appointment) | {name: value for name in KEPT_FOR_UNDO if (value := getattr(appointment, name))}
 
 
 def _facts(appointment: Appointment) -> dict[str, Any]:

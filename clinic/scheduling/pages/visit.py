@@ -67,11 +67,11 @@ def _agenda_url(visit: Appointment) -> str:
 def _undoable(changes, visit: Appointment) -> str:
     """What taking back would do, in words; "" where there is nothing to take back."""
     last = changes[-1] if changes else None
-    if last is None or last.action == "undone":
+    if last is None:
         return ""
     if last.batch and last.action == "moved":
         return _("Put the visit back to the time before")
-    if last.new_state == visit.state and last.old_state:
+    if last.can_be_undone_in(visit.state):
         return _("Put it back to “%(state)s”") % {"state": State(last.old_state).label}
     return ""
 
