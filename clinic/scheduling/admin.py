@@ -19,6 +19,7 @@ from .models import (
     ReminderRule,
     SelfServicePolicy,
     WaitingEntry,
+    WaitLimits,
     WorkingHours,
 )
 
@@ -119,3 +120,8 @@ class CalendarFeedAdmin(BookAdmin):
     @admin.display(boolean=True)
     def is_of_a_patient(self, feed):
         return feed.patient_id is not None
+
+
+@admin.register(WaitLimits)
+class WaitLimitsAdmin(BookAdmin):
+    list_display = ["long_minutes", "too_long_minutes"]

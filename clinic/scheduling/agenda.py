@@ -3,14 +3,16 @@
 Every view takes the same number of queries for five visits and for five hundred.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Count, Prefetch, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.permissions import Permission
 from accounts.users.models import Membership
@@ -46,6 +48,7 @@ class Column:
     visits: list[Appointment] = field(default_factory=list)
     windows: list[Window] | None = None
     blocks: list[Block] = field(default_factory=list)
+    notes: dict[UUID, str] = field(default_factory=dict)  # note_visits
 
 
 @dataclass
@@ -120,6 +123,30 @@ def list_undoable(visits: Iterable[Appointment]) -> set[UUID]:
     return {change.appointment_id for change in last if change.can_be_undone_in(states[change.appointment_id])}
 
 
+def note_visits(visits: Iterable[Appointment]) -> dict[UUID, str]:
+    """What else is to be said of visits: how many places of a group are left, who keeps a time until when."""
+    visits = list(visits)
+    groups = {visit.pk: visit for visit in visits if visit.patient_id is None and visit.is_live}
+    held = plans.say_holds([visit.pk for visit in visits if visit.state == State.HELD])
+    notes = {pk: _("Kept by %(what)s") % {"what": words} for pk, words in held.items()}
+    if groups:
+        places = Appointment.objects.live().filter(session__in=groups)
+        taken = Counter(places.values_list("session_id", flat=True))
+        notes |= {pk: say_places(group.capacity, taken[pk]) for pk, group in groups.items()}
+    return notes
+
+
+def say_places(capacity: int, taken: int) -> str:
+    """ "2 of 8 places left", "Full"."""
+    left = max(0, capacity - taken)
+    if not left:
+        return _("Full: all %(count)d places are taken") % {"count": capacity}
+    return ngettext("%(left)d of %(count)d place left", "%(left)d of %(count)d places left", capacity) % {
+        "left": left,
+        "count": capacity,
+    }
+
+
 # --- Agenda ---------------------------------------------------------------------------------------------------------
 
 
@@ -146,7 +173,7 @@ def load_day(
         _column(Column(day, one), location, plan, visits[one.pk], low, high, one.pk in with_hours) for one in people
     ]
     present = [column for column in columns if column.windows or column.visits]
-    return present or [column for column in columns if column.windows is None] or columns
+    return _noted(present or [column for column in columns if column.windows is None] or columns)
 
 
 def load_week(location: Location, monday: date, *, by: Membership, practitioner: Practitioner) -> list[Column]:
@@ -156,10 +183,12 @@ def load_week(location: Location, monday: date, *, by: Membership, practitioner:
     low, high = day_bounds(monday, location.zone)[0], day_bounds(days[-1], location.zone)[1]
     visits = list(_visits(low, high, by=by, people=[practitioner]))
     has_hours = practitioner.pk in _with_hours([practitioner])
-    return [
-        _column(Column(day, practitioner), location, plan, visits, *day_bounds(day, location.zone), has_hours)
-        for day in days
-    ]
+    return _noted(
+        [
+            _column(Column(day, practitioner), location, plan, visits, *day_bounds(day, location.zone), has_hours)
+            for day in days
+        ]
+    )
 
 
 def load_rooms(location: Location, day: date, *, by: Membership) -> list[Column]:
@@ -175,6 +204,13 @@ def load_rooms(location: Location, day: date, *, by: Membership) -> list[Column]
         columns.append(Column(day, visits=visits[None]))
     for column in columns:
         column.blocks = [block for block in closed if block.starts < high and block.ends > low]
+    return _noted(columns)
+
+
+def _noted(columns: list[Column]) -> list[Column]:
+    notes = note_visits({visit.pk: visit for column in columns for visit in column.visits}.values())
+    for column in columns:
+        column.notes = notes
     return columns
 
 
@@ -183,6 +219,7 @@ def _visits(
 ) -> QuerySet[Appointment]:
     """What stands in the book between two moments, at any place; a group's places stand in its one card."""
     rows = selectors.list_appointments(by=by).filter(session=None).exclude(state=State.CANCELLED).between(low, high)
+    rows = rows.exclude(state=State.HELD, hold_expires_at__lte=timezone.now())
     # No visit is longer, so the index on the beginning finds them all.
     rows = rows.filter(starts_at__gte=low - timedelta(minutes=LONGEST_VISIT_MINUTES)).order_by("starts_at", "id")
     return rows if people is None else rows.filter(practitioner__in=people)

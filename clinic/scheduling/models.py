@@ -647,3 +647,29 @@ class SelfServicePolicy(TenantModel):
 
     def __str__(self):
         return self.get_level_display()
+
+
+class WaitLimits(TenantModel):
+    """From how many minutes of waiting on somebody is marked on Today. A clinic without a row has the defaults."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE")
+
+    long_minutes = models.PositiveSmallIntegerField(
+        _("long from minutes on"), default=15, validators=[MinValueValidator(1), MaxValueValidator(240)]
+    )
+    too_long_minutes = models.PositiveSmallIntegerField(
+        _("too long from minutes on"), default=30, validators=[MinValueValidator(2), MaxValueValidator(480)]
+    )
+
+    class Meta:
+        verbose_name = _("limits of waiting")
+        verbose_name_plural = _("limits of waiting")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant"], name="scheduling_waitlimits_one_uniq"),
+            models.CheckConstraint(
+                condition=Q(too_long_minutes__gt=models.F("long_minutes")), name="scheduling_waitlimits_order_chk"
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.long_minutes}/{self.too_long_minutes}"

@@ -1,8 +1,9 @@
 """How the book is put into words and places for a page: rows of Today, cards of the agenda, an appointment's story."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.urls import reverse
@@ -17,12 +18,10 @@ from clinic.places.models import Location
 from clinic.practitioners.models import Practitioner
 
 from .agenda import HERE, Column
-from .models import Appointment, AppointmentChange, Reminder
+from .models import Appointment, AppointmentChange, Reminder, WaitLimits
 from .states import MOVES, State
 from .wall_time import wall_of
 
-LONG_WAIT, TOO_LONG = 15, 30
-"""Minutes of waiting from which a person at the desk should look (amber), and do something (red)."""
 STEP = 5  # minutes a row of the agenda stands for
 LEAST_ROWS = 3  # a shorter visit is drawn as long as one line of text
 MOST_BESIDE = 4
@@ -59,6 +58,8 @@ NEXT = {
 """The step that mostly comes next; its button is the one that stands out."""
 ACTIONS = {
     "booked": gettext_lazy("Booked"),
+    "held": gettext_lazy("Time kept"),
+    "emptied": gettext_lazy("Time given back: nobody was in it any more"),
     "moved": gettext_lazy("Moved"),
     "moved_on": gettext_lazy("State changed"),
     "undone": gettext_lazy("Taken back"),
@@ -129,6 +130,8 @@ def buttons(visit: Appointment, now: datetime) -> list[dict[str, Any]]:
 
     What only time can tell, done or did not come, is asked once the visit should have begun.
     """
+    if visit.patient_id is None:
+        return []  # of a group each place has its own
     likely = NEXT.get(visit.state)
     offered = [to for to in MOVES[visit.state] if to in BUTTONS]
     if visit.starts_at > now and visit.state != State.IN_ROOM:
@@ -139,8 +142,14 @@ def buttons(visit: Appointment, now: datetime) -> list[dict[str, Any]]:
     return [{"to": str(to), "label": BUTTONS[to], "is_likely": to == likely} for to in offered]
 
 
-def row(visit: Appointment, now: datetime, *, undoable: Iterable = (), zone: str = "") -> dict[str, Any]:
-    """One visit as a line of Today or of the agenda's list. `zone` is the one the page is in; others are named."""
+def row(
+    visit: Appointment, now: datetime, *, undoable: Iterable = (), zone: str = "", limits: WaitLimits | None = None,
+    notes: Mapping[UUID, str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """One visit as a line of Today or of the agenda's list. `zone` is the one the page is in; others are named.
+
+    `limits` are the clinic's (wait_limits.read_limits), `notes` what else stands beside a visit (agenda.note_visits).
+    """
     return {
         "id": str(visit.pk),
         "url": reverse("scheduling:appointment", args=[visit.pk]),
@@ -158,12 +167,13 @@ def row(visit: Appointment, now: datetime, *, undoable: Iterable = (), zone: str
         "buttons": buttons(visit, now),
         "may_cancel": State.CANCELLED in MOVES[visit.state],
         "may_undo": visit.pk in undoable,
-        "wait": waiting(visit, now),
+        "wait": waiting(visit, now, limits or WaitLimits()),
         "late": late(visit, now),
+        "note": (notes or {}).get(visit.pk, ""),
     }
 
 
-def waiting(visit: Appointment, now: datetime) -> dict[str, Any] | None:
+def waiting(visit: Appointment, now: datetime, limits: WaitLimits) -> dict[str, Any] | None:
     """How long somebody sits there: since they came, or since their time where they came before it (ui.md, Today)."""
     if visit.state != State.ARRIVED:
         return None
@@ -172,9 +182,9 @@ def waiting(visit: Appointment, now: datetime) -> dict[str, Any] | None:
     if minutes < 0:
         early = ngettext("%(count)d minute early", "%(count)d minutes early", -minutes) % {"count": -minutes}
         return {"minutes": minutes, "text": early, "tone": "", "icon": "clock"}
-    if minutes >= TOO_LONG:
+    if minutes >= limits.too_long_minutes:
         text, tone, icon = _("waits %(count)d min, too long"), "bad", "octagon-alert"
-    elif minutes >= LONG_WAIT:
+    elif minutes >= limits.long_minutes:
         text, tone, icon = _("waits %(count)d min, long"), "warn", "triangle-alert"
     else:
         text, tone, icon = _("waits %(count)d min"), "ok", "clock"
@@ -313,7 +323,7 @@ def _card(
         "group": "" if visit.patient else _("Group of %(count)d") % {"count": visit.capacity},
         "what": what(visit),
         "who": visit.practitioner if column.room or not column.practitioner else None,
-        "state_word": "" if visit.state == State.BOOKED else visit.get_state_display(),
+        "state_word": column.notes.get(visit.pk) or ("" if visit.state == State.BOOKED else visit.get_state_display()),
         "state": visit.state,
         "is_short": end - start <= 20,
         "is_tiny": end - start <= 30,

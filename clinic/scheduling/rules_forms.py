@@ -14,7 +14,16 @@ from clinic.practitioners.models import Practitioner
 from tenancy.doors.late_choices import late_choices
 from tenancy.tenants.models import validate_time_zone
 
-from .models import AppointmentType, ExtraHours, Leave, ReminderRule, SelfServicePolicy, WaitingEntry, WorkingHours
+from .models import (
+    AppointmentType,
+    ExtraHours,
+    Leave,
+    ReminderRule,
+    SelfServicePolicy,
+    WaitingEntry,
+    WaitLimits,
+    WorkingHours,
+)
 from .wall_time import day_bounds, nearest_moment
 
 LONGEST_LEAVE_DAYS = 366
@@ -347,6 +356,23 @@ class PolicyForm(RowForm):
             initial=self.instance.level,
         )
         self.order_fields(self.Meta.fields)
+
+
+class WaitLimitsForm(RowForm):
+    """From how many minutes of waiting on Today marks somebody."""
+
+    class Meta:
+        model = WaitLimits
+        formfield_callback = late_choices
+        fields = ["long_minutes", "too_long_minutes"]
+        labels = {
+            "long_minutes": _("A wait is long from so many minutes on"),
+            "too_long_minutes": _("A wait is too long from so many minutes on"),
+        }
+        help_texts = {
+            "long_minutes": _("Marked amber, with the word “long”."),
+            "too_long_minutes": _("Marked red, with the words “too long”."),
+        }
 
 
 class WaitingForm(RowForm):

@@ -17,7 +17,7 @@ from clinic.patients.tests.factories import PatientFactory
 from clinic.places import services as places
 from clinic.places.models import Holiday, Location, OpeningHours, Resource
 from clinic.practitioners.models import Practitioner
-from clinic.scheduling import disturbances, feeds, reminders, services, waiting
+from clinic.scheduling import disturbances, feeds, presenting, reminders, services, wait_limits, waiting
 from clinic.scheduling.models import (
     Appointment,
     AppointmentType,
@@ -27,6 +27,7 @@ from clinic.scheduling.models import (
     Offer,
     ReminderRule,
     WaitingEntry,
+    WaitLimits,
     WorkingHours,
 )
 from clinic.scheduling.services import Wanted
@@ -38,7 +39,7 @@ from .factories import at, make_location, make_practitioner, make_type, next_day
 MONDAY = next_day(0)
 NEAR = ("practitioners:detail", "practitioners:hours", "practitioners:leave")
 RULES = ("rules:places", "rules:create_place", "rules:holidays", "rules:types", "rules:create_type", "rules:reminders",
-         "rules:create_reminder", "rules:overrides")  # fmt: skip
+         "rules:create_reminder", "rules:waiting_room", "rules:overrides")  # fmt: skip
 
 
 def text_of(response):
@@ -649,3 +650,29 @@ def test_forms_ask_for_rows_when_they_are_made_and_not_when_they_are_read():
     assert late.base_fields["type"].queryset is None
     with pytest.raises(ScopeError):
         type("Early", (forms.ModelForm,), {"Meta": Meta})
+
+
+def test_wish4_the_report_of_a_span_of_days(visit, dario, house, admin, page_client):
+    wanted = Wanted(patient=PatientFactory(), practitioner=dario, location=house, starts_at=visit.starts_at,
+                    overbook_reason="An emergency")  # fmt: skip
+    services.book(wanted, by=admin)
+    browser, url = page_client(admin), reverse("rules:overrides")
+    day = timedelta(days=1)
+
+    assert "An emergency" in text_of(browser.get(url, {"since": MONDAY - day, "until": MONDAY}))
+    assert "An emergency" not in text_of(browser.get(url, {"since": MONDAY - 2 * day, "until": MONDAY - day}))
+
+
+def test_the_clinic_says_from_when_a_wait_is_long(admin, page_client):
+    browser, url = page_client(admin), reverse("rules:waiting_room")
+
+    refused = browser.post(url, {"long_minutes": "20", "too_long_minutes": "20"})
+    assert (refused.status_code, wait_limits.read_limits().too_long_minutes) == (422, 30)
+    assert browser.post(url, {"long_minutes": "5", "too_long_minutes": "10"}).status_code == 302
+
+    arrived = Appointment(state=State.ARRIVED, starts_at=timezone.now() - timedelta(minutes=7))
+    said = [
+        presenting.waiting(arrived, timezone.now(), limits)["text"]
+        for limits in (wait_limits.read_limits(), WaitLimits())
+    ]
+    assert said == ["waits 7 min, long", "waits 7 min"]
