@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts.users.models import Membership
@@ -37,12 +37,12 @@ def gaps_of(member_id: UUID | None, kinds: Iterable[QualificationKind], day: dat
         else Qualification.objects.none()
     )
     held = set(rows.valid_on(day).values_list("kind_id", flat=True))
-    return [Gap(kind, _last_day(rows, kind)) for kind in kinds if kind.pk not in held]
+    return [Gap(kind, _lapsed_before(day, rows, kind)) for kind in kinds if kind.pk not in held]
 
 
-def _last_day(rows: QuerySet[Qualification], kind: QualificationKind) -> date | None:
-    lasts = rows.filter(kind=kind, withdrawn_at=None).order_by("-valid_until").values_list("valid_until", flat=True)
-    return next((day for day in lasts if day is not None), None)
+def _lapsed_before(day: date, rows: QuerySet[Qualification], kind: QualificationKind) -> date | None:
+    """The last day before `day` on which it was held; one that only begins later has not lapsed."""
+    return rows.filter(kind=kind, withdrawn_at=None, valid_until__lt=day).aggregate(last=Max("valid_until"))["last"]
 
 
 def lapsing_until(day: date, *, after: date) -> QuerySet[Qualification]:

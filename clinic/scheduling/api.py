@@ -228,6 +228,9 @@ def _nothing_there(doctor: Practitioner, type: AppointmentType | None, rows: lis
     days = {row["localStart"][:10] for row in rows}
     span = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
     reasons = []
+    if not doctor.is_active:
+        text = _("%(name)s does not work here any more.") % {"name": doctor.name}
+        reasons.append({"code": "not_here", "text": text})
     if type is not None and not type.is_active:
         text = _("“%(type)s” is not offered any more.") % {"type": type.name}
         reasons.append({"code": "not_offered", "text": text})
@@ -235,7 +238,7 @@ def _nothing_there(doctor: Practitioner, type: AppointmentType | None, rows: lis
     if performers and doctor.pk not in performers:
         text = _("%(name)s does not do “%(type)s”.") % {"name": doctor.name, "type": type.name}
         reasons.append({"code": "not_performed", "text": text})
-    elif not rows:
+    elif not rows and not reasons:
         text = _("%(name)s has no hours in these days.") % {"name": doctor.name}
         reasons.append({"code": "no_hours", "text": text})
     return {"reasons": reasons, "daysWithoutHours": [day for day in span if day.isoformat() not in days]}
@@ -418,8 +421,9 @@ class AppointmentViewSet(GenericViewSet):
     @action(detail=True, methods=["post"])
     def undo(self, request, pk):
         appointment = selectors.get_appointment(pk, by=request.member)
+        expected = self._expected(appointment)
         with time_problems() as taken:
-            services.undo_move(appointment, by=request.member)
+            services.undo_move(appointment, by=request.member, expected_version=expected)
             return self._answer_again(pk)
         return taken.answer()
 

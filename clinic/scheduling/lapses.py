@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import override, pgettext
 
 from accounts.notifications.services import notify
 from accounts.permissions import Permission
@@ -42,12 +43,17 @@ def announce_lapses() -> int:
     for row in lapses:
         assert row.valid_until is not None
         told = {m.pk: m for m in [row.membership, *managers]}
-        params = {
-            "kind": row.kind.name,
-            "member": row.membership.display_name,
-            "day": date_format(row.valid_until, "j F Y"),
-            "visits": len(broken_visits(row)),
-        }
-        event = f"lapse:{row.pk}:{row.valid_until}"
-        notify(LAPSE, told.values(), params=params, url=f"/people/{row.membership.user_id}/", about=row, event=event)
+        visits = broken_visits(row)
+        for member in told.values():
+            _tell(member, row, visits)
     return len(lapses)
+
+
+def _tell(member: Membership, row: Qualification, visits: list[Appointment]) -> None:
+    """One notice, its day written as the reader's language writes it."""
+    assert row.valid_until is not None
+    with override(member.user.language or member.tenant.language):
+        day = date_format(row.valid_until, pgettext("a day in a sentence", "j F Y"))
+    params = {"kind": row.kind.name, "member": row.membership.display_name, "day": day, "visits": len(visits)}
+    event = f"lapse:{row.pk}:{row.valid_until}"
+    notify(LAPSE, [member], params=params, url=f"/people/{row.membership.user_id}/", about=row, event=event)

@@ -55,7 +55,9 @@ def load_plan(
     locations = {location.pk: location for location in Location.objects.filter(is_active=True)}
     plan = Plan(day_of={pk: location.zone for pk, location in locations.items()})
     allowed = _performers(type)
-    able = [pk for pk in people if allowed is None or pk in allowed]
+    able = [pk for pk, one in people.items() if one.is_active and (allowed is None or pk in allowed)]
+    if type is not None and not type.is_active:
+        able = []
     plan.spans = {pk: _span(location.zone, first, last) for pk, location in locations.items()}
     eve = first - timedelta(days=1)  # its night reaches into the first day
     windows = [*_weekly(able, locations, eve, last), *_extra(able, locations, eve, last)]

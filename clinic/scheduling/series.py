@@ -8,7 +8,9 @@ from datetime import date, datetime, timedelta
 from dateutil.rrule import rrulestr
 from django.db import transaction
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
 
 from accounts.users.models import Membership
 from clinic.places.models import Location
@@ -32,10 +34,13 @@ class SeriesClash(RuleBroken):
     code = "series_clash"
 
     def __init__(self, days: dict[date, str]):
-        super().__init__(
-            _("%(count)d of these days are not free: %(days)s.")
-            % {"count": len(days), "days": ", ".join(f"{day:%Y-%m-%d}" for day in sorted(days))}
+        sentence = ngettext(
+            "%(count)d of these days is not free: %(days)s.",
+            "%(count)d of these days are not free: %(days)s.",
+            len(days),
         )
+        said = [date_format(day, pgettext("a day in a sentence", "j F Y")) for day in sorted(days)]
+        super().__init__(sentence % {"count": len(days), "days": ", ".join(said)})
         self.days = days
 
 

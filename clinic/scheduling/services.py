@@ -339,8 +339,8 @@ def undo_move(appointment: Appointment, *, by: Membership | None, expected_versi
             claimed = [claim.resource for claim in appointment.resources.select_related("resource")]
             _refuse_clash(appointment, claimed, lane=appointment.lane)
     back = _set_state(appointment, last.old_state, by=by, action="undone", reason="")
-    if last.new_state == State.CANCELLED:
-        notices.tell_patient(back, notices.CONFIRMATION)  # they were told that it is cancelled
+    if last.new_state == State.CANCELLED and notices.was_told(back, notices.CANCELLED):
+        notices.tell_patient(back, notices.CONFIRMATION)
     return back
 
 

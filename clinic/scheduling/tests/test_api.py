@@ -10,13 +10,13 @@ from accounts.users.tests.factories import MembershipFactory
 from clinic.patients import restricting
 from clinic.patients import services as patients
 from clinic.patients.tests.factories import PatientFactory
-from tenancy.audit.tests.trails import actions_about
 from clinic.practitioners import services as practitioners
 from clinic.scheduling import offering, services
 from clinic.scheduling.models import Appointment, AppointmentType
 from clinic.scheduling.services import Wanted
 from clinic.scheduling.states import State
 from tenancy.audit.models import AuditRead
+from tenancy.audit.tests.trails import actions_about
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.tests.contexts import outside_tenant
 

@@ -76,7 +76,7 @@ def test_book_series_is_all_or_nothing_and_names_the_days(clinic, nurse, house, 
     )
     wanted = Wanted(patient=PatientFactory(), practitioner=practitioner, location=house, starts_at=at(MONDAY, 9))
 
-    with pytest.raises(series.SeriesClash, match="1 of these days") as clash:
+    with pytest.raises(series.SeriesClash, match="1 of these days is not free") as clash:
         series.book_series(wanted, WEEKLY, by=nurse)
     assert list(clash.value.days) == [third]
     assert len(series.book_series(wanted, WEEKLY, by=nurse, skip=[third])) == 3
