@@ -1,10 +1,11 @@
 """Writing the book. One lock order, one check, and the table's own constraints behind both (design/database.md)."""
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -42,19 +43,27 @@ from .wall_time import day_bounds, wall_of
 
 PAST_GRACE = timedelta(hours=1)  # contract.md 5.2
 HOLD_MINUTES = 10
-NEAR_DAYS = 14
+NEAR_DAYS = (1, 14)  # three times are looked for in the days around, and further only where there are none
 MOST_LANES = 3
 KEPT_FOR_UNDO = ("overbook_reason", "override_reason", "is_exception")
 
 
 class TimeTaken(RuleBroken):
-    """Somebody or something is taken at that time. `nearest` are up to three free times, the nearest first."""
+    """Somebody or something is taken at that time. `nearest` are up to three free times, the nearest first.
+
+    They are looked for when somebody asks, which is after the refused booking
+    was rolled back: nobody waits for its locks meanwhile.
+    """
 
     code = "time_taken"
 
     def __init__(self, sentence: str, *, who: str, nearest: Iterable[Slot] = ()):
         super().__init__(sentence)
-        self.who, self.nearest = who, list(nearest)
+        self.who, self._nearest = who, nearest
+
+    @cached_property
+    def nearest(self) -> list[Slot]:
+        return list(self._nearest)
 
 
 class TimeNotOffered(TimeTaken):
@@ -482,12 +491,14 @@ def _lock_row(appointment: Appointment, expected_version: int | None) -> Appoint
 
 def _lock(appointment: Appointment, resources: Iterable[Resource]) -> None:
     """Practitioner, rooms and devices by id, patient: everybody in this order, so nobody waits in a circle."""
-    Practitioner.objects.select_for_update(of=("self",), no_key=True).get(pk=appointment.practitioner_id)
-    if appointment.type_id or resources:
-        wanted = {r.pk for r in resources}
-        if appointment.type is not None:
-            wanted |= {pk for need in plans.needs_of(appointment.type) for pk in need.resources}
-        list(Resource.objects.filter(pk__in=wanted).select_for_update(of=("self",), no_key=True).order_by("pk"))
+    people = Practitioner.objects.select_for_update(of=("self",), no_key=True)
+    people.only("pk", "tenant").get(pk=appointment.practitioner_id)
+    wanted = {r.pk for r in resources}
+    if appointment.type is not None:
+        wanted |= {pk for need in plans.needs_of(appointment.type) for pk in need.at(appointment.location_id)}
+    if wanted:
+        things = Resource.objects.filter(pk__in=wanted).only("pk", "tenant").order_by("pk")
+        list(things.select_for_update(of=("self",), no_key=True))
     if appointment.patient_id:
         Patient.objects.select_for_update(of=("self",), no_key=True).only("pk", "tenant").get(pk=appointment.patient_id)
 
@@ -708,15 +719,20 @@ def _choose(appointment: Appointment, wanted: Wanted) -> list[Resource]:
         return list(wanted.resources)
     if appointment.type is None:
         return []
+    needs = plans.needs_of(appointment.type)
+    wanted_here = [pk for need in needs for pk in need.at(appointment.location_id)]
     taken = set(
         AppointmentResource.objects.filter(
-            is_live=True, busy_from__lt=appointment.busy_until, busy_until__gt=appointment.busy_from
+            resource__in=wanted_here,
+            is_live=True,
+            busy_from__lt=appointment.busy_until,
+            busy_until__gt=appointment.busy_from,
         )
         .exclude(appointment=appointment.pk)
         .values_list("resource_id", flat=True)
     )
     chosen: list[uuid.UUID] = []
-    for need in plans.needs_of(appointment.type):
+    for need in needs:
         here = need.at(appointment.location_id)
         free = next((pk for pk in here if pk not in taken and pk not in chosen), None)
         if free is None:
@@ -738,10 +754,13 @@ def _choose_if_free(appointment: Appointment, wanted: Wanted) -> list[Resource]:
 
 
 def _others(appointment: Appointment) -> QuerySet[Appointment]:
+    """Live visits that share time with this one. The bounds of `starts_at` are what the indexes know."""
     return (
         Appointment.objects.live()
         .exclude(pk=appointment.pk)
         .filter(busy_from__lt=appointment.busy_until, busy_until__gt=appointment.busy_from)
+        .filter(starts_at__gt=appointment.busy_from - plans.LONGEST_BUSY)
+        .filter(starts_at__lt=appointment.busy_until + plans.LONGEST_BUFFERS)
     )
 
 
@@ -775,11 +794,12 @@ def _refuse_claimed(appointment: Appointment, resources: Iterable[Resource]) -> 
     claims = AppointmentResource.objects.filter(
         is_live=True, busy_from__lt=appointment.busy_until, busy_until__gt=appointment.busy_from
     ).exclude(appointment=appointment.pk)
-    for resource in resources:
-        if claims.filter(resource=resource).exists():
-            raise TimeTaken(
-                _("%(name)s is taken then.") % {"name": resource.name}, who="resource", nearest=_nearest(appointment)
-            )
+    names = {resource.pk: resource.name for resource in resources}
+    taken = claims.filter(resource__in=names).values_list("resource_id", flat=True).first() if names else None
+    if taken:
+        raise TimeTaken(
+            _("%(name)s is taken then.") % {"name": names[taken]}, who="resource", nearest=_nearest(appointment)
+        )
 
 
 def _refuse_not_offered(appointment: Appointment) -> None:
@@ -824,7 +844,7 @@ def _refuse_full_day(appointment: Appointment) -> None:
 def _not_offered(appointment: Appointment) -> str:
     """Why hours, opening hours and holidays do not give a time, in words; "" where they do."""
     day = wall_of(appointment.starts_at, appointment.location.zone).date()
-    plan = plans.load_plan([appointment.practitioner], day - timedelta(days=1), day, type=appointment.type)
+    plan = plans.load_frame([appointment.practitioner], day - timedelta(days=1), day)
     for block in plan.location_blocks.get(appointment.location_id, ()):
         if block.starts < appointment.ends_at and block.ends > appointment.starts_at:
             return block.words
@@ -840,17 +860,23 @@ def _not_offered(appointment: Appointment) -> str:
     return _("kept for another kind of visit") if around else _("outside of the working hours")
 
 
-def _nearest(appointment: Appointment) -> list[Slot]:
+def _nearest(appointment: Appointment) -> Iterator[Slot]:
     """Up to three free times of the same practitioner, the nearest first."""
     type = appointment.type
     zone = appointment.location.zone
     day = wall_of(appointment.starts_at, zone).date()
     # From yesterday on: a night's hours reach into today.
-    first = max(day - timedelta(days=NEAR_DAYS), wall_of(timezone.now(), zone).date() - timedelta(days=1))
+    earliest = wall_of(timezone.now(), zone).date() - timedelta(days=1)
     ignore = None if appointment._state.adding else appointment.pk
-    plan = plans.load_plan([appointment.practitioner], first, day + timedelta(days=NEAR_DAYS), type=type, ignore=ignore)
     demand = plans.demand_of(type or AppointmentType(minutes=appointment.minutes), minutes=appointment.minutes)
-    return nearest(slots(plan, demand), appointment.starts_at)
+    for days in NEAR_DAYS:
+        span = max(day - timedelta(days=days), earliest), day + timedelta(days=days)
+        plan = plans.load_plan([appointment.practitioner], *span, type=type, ignore=ignore, needs=demand.needs)
+        found = nearest(slots(plan, demand), appointment.starts_at)
+        # Outside of these days nothing is nearer than so many hours, however the clocks are changed.
+        if len(found) == 3 and abs(found[-1].starts - appointment.starts_at) < timedelta(hours=24 * days - 2):
+            break
+    yield from found
 
 
 def _overbook(appointment: Appointment, wanted: Wanted) -> list[Resource]:
