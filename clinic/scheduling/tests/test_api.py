@@ -633,6 +633,14 @@ def test_d18_undo_takes_the_last_change_back(visit, program):
     assert program.post(one(visit, "/undo")).json()["state"] == "booked"
 
 
+def test_d18_undo_honours_if_match_and_is_not_undone(visit, program):
+    program.post(one(visit, "/status"), {"state": "arrived"})
+
+    assert refusal(program.post(one(visit, "/undo"), headers={"If-Match": '"1"'})) == (412, "stale_version")
+    assert program.post(one(visit, "/undo"), headers={"If-Match": '"2"'}).json()["state"] == "booked"
+    assert refusal(program.post(one(visit, "/undo"))) == (409, "move_refused")
+
+
 def test_d18_undo_is_refused_when_the_time_is_gone(visit, asked, program):
     program.post(one(visit, "/status"), {"state": "cancelled", "reason": "ill"})
     assert program.post("/api/appointments", asked(patientId=str(PatientFactory().pk))).status_code == 201

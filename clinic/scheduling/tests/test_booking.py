@@ -1,6 +1,7 @@
 """Booking: one success, clear refusals, and a table that refuses what no service has checked."""
 
 import uuid
+from dataclasses import replace
 from datetime import time, timedelta
 from threading import Barrier, Thread
 
@@ -11,8 +12,9 @@ from django.utils import timezone
 from accounts.users.tests.factories import MembershipFactory, open_clinic
 from clinic.patients.tests.factories import PatientFactory
 from clinic.places.models import Resource
-from clinic.places.services import add_holiday, create_resource
-from clinic.scheduling import services
+from clinic.places.services import add_holiday, create_resource, update_location
+from clinic.scheduling import plans, services
+from clinic.scheduling.availability import slots
 from clinic.scheduling.models import Appointment, Leave, TypeNeed
 from clinic.scheduling.services import TimeNotOffered, TimeTaken, Wanted
 from clinic.scheduling.states import LIVE, MOVES, State
@@ -97,6 +99,74 @@ def test_book_claims_a_room_and_refuses_when_none_is_left(clinic, nurse, house, 
     assert Appointment.objects.count() == 1
 
 
+def test_book_takes_no_room_of_another_house(clinic, nurse, house, practitioner, wanted):
+    """Wish 6: the room is where the visit is."""
+    scan = make_type("scan")
+    TypeNeed.objects.create(type=scan, kind=Resource.Kind.ROOM)
+    create_resource(by=None, location=make_location("Annex"), kind="room", name="A far room")
+
+    with pytest.raises(TimeTaken, match="No Room is free"):
+        services.book(wanted(9, type=scan), by=nurse)
+    assert slots(*plan_of(practitioner, scan)) == []
+
+    near = create_resource(by=None, location=house, kind="room", name="Near")
+    assert [claim.resource for claim in services.book(wanted(9, type=scan), by=nurse).resources.all()] == [near]
+    assert {slot.resources for slot in slots(*plan_of(practitioner, scan))} == {(near.pk,)}
+
+
+def plan_of(practitioner, type):
+    return plans.load_plan([practitioner], MONDAY, MONDAY, type=type), plans.demand_of(type)
+
+
+def test_book_keeps_to_the_limit_of_a_day_of_that_kind_and_practitioner(clinic, nurse, doctor, house, wanted):
+    few = make_type("few", per_day=2)
+    services.book(wanted(9), by=nurse)  # another kind does not count
+    first = services.book(wanted(10, type=few), by=nurse)
+    assert len(slots(*plan_of(first.practitioner, few))) == 4
+    services.book(wanted(10, 30, type=few), by=nurse)
+
+    with pytest.raises(TimeNotOffered, match="No more than 2 of these visits a day") as refused:
+        services.book(wanted(11, type=few), by=nurse)
+
+    assert {slot.starts.date() for slot in refused.value.nearest} == {MONDAY + timedelta(days=1)}
+    assert slots(*plan_of(first.practitioner, few)) == []
+    services.book(wanted(11), by=nurse)  # and others are still booked
+    services.reschedule(first, by=nurse, starts_at=at(MONDAY, 11, 30))  # it counts only once
+    other = make_practitioner("Otto", "Orejuela")
+    services.book(wanted(9, type=few, practitioner=other), by=nurse)
+    services.book(wanted(9, 30, type=few, overbook_reason="Urgent"), by=doctor)
+
+
+def test_book_leaves_hours_of_one_kind_to_it(clinic, nurse, house, practitioner, wanted):
+    shots, talk = make_type("shots"), make_type("talk")
+    work(practitioner, house, weekdays=[0], starts=time(14), ends=time(16), only_type=shots)
+
+    for kind in (talk, None):
+        with pytest.raises(TimeNotOffered, match="kept for another kind of visit"):
+            services.book(wanted(14, type=kind), by=nurse)
+    assert services.book(wanted(14, type=shots), by=nurse).state == State.BOOKED
+
+
+def test_book_refuses_a_house_nobody_uses_any_more(clinic, admin, nurse, house, wanted):
+    update_location(house, by=admin, changes={"is_active": False})
+    house.refresh_from_db()
+
+    with pytest.raises(RuleBroken, match="Nobody is seen at Main house any more"):
+        services.book(wanted(9), by=nurse)
+
+
+def test_overbooking_where_nothing_is_in_the_way_is_an_ordinary_visit(clinic, doctor, house, wanted):
+    scan = make_type("scan")
+    TypeNeed.objects.create(type=scan, kind=Resource.Kind.ROOM)
+    create_resource(by=None, location=house, kind="room", name="Room 1")
+
+    free = services.book(wanted(9, type=scan, overbook_reason="In case"), by=doctor)
+    late = services.book(wanted(20, type=scan, overbook_reason="Pain"), by=doctor)
+    over = services.book(wanted(9, type=scan, overbook_reason="Pain"), by=doctor)
+
+    assert [(visit.lane, visit.resources.count()) for visit in (free, late, over)] == [(0, 1), (1, 1), (1, 0)]
+
+
 def test_book_keeps_buffers(clinic, nurse, wanted):
     services.book(wanted(9, type=make_type("long", minutes=30, buffer_after=15)), by=nurse)
 
@@ -160,6 +230,19 @@ def test_a_double_submit_books_once(clinic, nurse, wanted):
     asked = wanted(9, submit_key=uuid.uuid4())
 
     assert services.book(asked, by=nurse).pk == services.book(asked, by=nurse).pk
+    assert Appointment.objects.count() == 1
+
+
+def test_a_form_that_was_sent_and_changed_is_not_taken_for_a_double_submit(clinic, nurse, patient_user, wanted):
+    """Back in the browser, another patient, Book: the second patient must not seem to be booked."""
+    asked = wanted(9, submit_key=uuid.uuid4())
+    done = services.book(asked, by=nurse)
+
+    for change in ({"patient": PatientFactory()}, {"starts_at": at(MONDAY, 10)}):
+        with pytest.raises(RuleBroken, match=f"has booked visit {done.number} already"):
+            services.book(replace(asked, **change), by=nurse)
+    services.reschedule(done, by=nurse, starts_at=at(MONDAY, 11))
+    assert services.book(asked, by=nurse).pk == done.pk  # the same press, come late
     assert Appointment.objects.count() == 1
 
 
