@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.qualifications.selectors import gaps_of
@@ -17,7 +17,7 @@ from clinic.practitioners.models import Practitioner
 
 from . import plans
 from .availability import Slot, nearest, slots
-from .models import Appointment, AppointmentType, SelfServicePolicy, TypePerformer
+from .models import Appointment, AppointmentType, ExtraHours, SelfServicePolicy, TypePerformer, WorkingHours
 from .policy import read_policy
 from .wall_time import wall_of
 
@@ -36,8 +36,13 @@ def list_own_types(policy: SelfServicePolicy | None = None) -> QuerySet[Appointm
 
 
 def list_people(type: AppointmentType | None) -> list[Practitioner]:
-    """Who can be chosen for a kind of visit, by name: those named for it, else every doctor (decision X31)."""
-    people = Practitioner.objects.filter(is_active=True).order_by("first_last_name", "first_name", "id")
+    """Who can be chosen for a kind of visit, by name: those named for it, else every doctor (decision X31).
+
+    Only who has hours: without any there is no time to choose.
+    """
+    works = Q(Exists(WorkingHours.objects.filter(practitioner=OuterRef("pk"))))
+    works |= Q(Exists(ExtraHours.objects.filter(practitioner=OuterRef("pk"))))
+    people = Practitioner.objects.filter(works, is_active=True).order_by("first_last_name", "first_name", "id")
     named = TypePerformer.objects.filter(type=type).values("practitioner") if type is not None else None
     if named is not None and named.exists():
         return list(people.filter(pk__in=named))

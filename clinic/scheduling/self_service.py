@@ -116,7 +116,7 @@ def book_kept(
 def change_own(
     appointment: Appointment, to: str, *, by: Membership, reason: str = "", expected_version: int | None = None
 ) -> Appointment:
-    """Cancel a visit of one's own, or book the time that was kept or offered.
+    """Cancel a visit of one's own, give back a time that was kept, or book the time that was kept or offered.
 
     Raises TooLate after the cut-off, NotAllowed where the policy says no and for any other state.
     """
@@ -129,6 +129,8 @@ def change_own(
         return services.move(appointment, to, by=by)
     if to != State.CANCELLED:
         raise NotAllowed(_("Only the clinic can change this visit now."))
+    if appointment.state == State.HELD:
+        return services.release(appointment, by=by)
     if refusal := why_not_cancelled(appointment, read_policy()):
         raise refusal
     reason = reason.strip() or _("Cancelled by the patient.")
