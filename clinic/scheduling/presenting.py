@@ -451,6 +451,17 @@ def reminder_rows(reminders: Iterable[Reminder]) -> list[dict[str, Any]]:
     return [{"at": one.created_at, "words": REMINDED.get(one.outcome, one.outcome)} for one in reminders]
 
 
+def kept(hold: Appointment, now: datetime) -> dict[str, Any]:
+    """A time that is kept while somebody types: which row, for how many seconds yet by our clock, and in words."""
+    until = hold.hold_expires_at or now
+    return {
+        "hold": str(hold.pk),
+        "seconds": max(0, int((until - now).total_seconds())),
+        "sentence": _("%(clock)s is kept for you until %(until)s.")
+        % {"clock": clock(hold.starts_at, hold.location.zone), "until": clock(until, hold.location.zone)},
+    }
+
+
 # --- Choices ---------------------------------------------------------------------------------------------------------
 
 

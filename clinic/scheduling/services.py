@@ -270,7 +270,7 @@ def put_back(appointment: Appointment, change: AppointmentChange, *, by: Members
         chosen = _take_place(appointment, _as_wanted(appointment), by=by)
     else:
         chosen = _choose_if_free(appointment, wanted) if appointment.lane else _choose(appointment, wanted)
-        _refuse_clash(appointment, chosen, lane=appointment.lane)
+        _refuse_clash(appointment, chosen, by=by, lane=appointment.lane)
     appointment.sequence += 1
     _write(appointment, chosen, is_new=False)
     _note_move(appointment, before, by=by, reason=_("Undone"))
@@ -346,7 +346,7 @@ def undo_move(appointment: Appointment, *, by: Membership | None, expected_versi
             appointment.save(update_fields=["session", "place", "lane", "overbook_reason"])
         else:
             claimed = [claim.resource for claim in appointment.resources.select_related("resource")]
-            _refuse_clash(appointment, claimed, lane=appointment.lane)
+            _refuse_clash(appointment, claimed, by=by, lane=appointment.lane)
     back = _set_state(appointment, last.old_state, by=by, action="undone", reason="")
     if last.new_state == State.CANCELLED and notices.was_told(back, notices.CANCELLED):
         notices.tell_patient(back, notices.CONFIRMATION)
@@ -524,7 +524,7 @@ def _claim(appointment: Appointment, wanted: Wanted, *, by: Membership | None) -
         return _take_place(appointment, wanted, by=by)
     try:
         chosen = _choose(appointment, wanted)
-        _refuse_clash(appointment, chosen)
+        _refuse_clash(appointment, chosen, by=by)
         _refuse_not_offered(appointment)
     except TimeTaken:
         if overbook:
@@ -551,7 +551,7 @@ def _take_hold(wanted: Wanted, *, by: Membership | None, state: str) -> Appointm
     hold = _lock_row(hold, None)
     if hold.state != State.HELD:
         return hold if hold.submit_key and hold.submit_key == wanted.submit_key else None
-    if not _is_held_for(hold, wanted):
+    if not is_held_for(hold, wanted):
         release(hold, by=by)
         return None
     if state == State.HELD:
@@ -563,7 +563,7 @@ def _take_hold(wanted: Wanted, *, by: Membership | None, state: str) -> Appointm
     return move(hold, state, by=by, expected_state=State.HELD)
 
 
-def _is_held_for(hold: Appointment, wanted: Wanted) -> bool:
+def is_held_for(hold: Appointment, wanted: Wanted) -> bool:
     """Whether a hold still stands, for just this time; whoever books past a rule is judged anew."""
     same = (
         hold.practitioner_id == wanted.practitioner.pk
@@ -764,19 +764,26 @@ def _others(appointment: Appointment) -> QuerySet[Appointment]:
     )
 
 
-def _refuse_clash(appointment: Appointment, resources: Iterable[Resource], *, lane: int | None = None) -> None:
+def _refuse_clash(
+    appointment: Appointment, resources: Iterable[Resource], *, by: Membership | None, lane: int | None = None
+) -> None:
     """Raise TimeTaken where practitioner, patient, a room or a device is taken; `lane` looks at that lane only."""
     others = _others(appointment)
     if lane is not None:
         others = others.filter(lane=lane)
-    if others.filter(practitioner=appointment.practitioner_id, session=None).exists():
-        raise TimeTaken(
-            _("%(name)s has another visit then.") % {"name": appointment.practitioner.name},
-            who="practitioner",
-            nearest=_nearest(appointment),
-        )
+    clash = others.filter(practitioner=appointment.practitioner_id, session=None).order_by("starts_at").first()
+    if clash is not None:
+        raise TimeTaken(_say_taken(clash, appointment, by=by), who="practitioner", nearest=_nearest(appointment))
     _refuse_busy_patient(appointment, lane=lane)
     _refuse_claimed(appointment, resources)
+
+
+def _say_taken(clash: Appointment, appointment: Appointment, *, by: Membership | None) -> str:
+    """Who keeps a time is for those to read who may see the book."""
+    may_know = by is not None and by.may(Permission.APPOINTMENT_VIEW)
+    if may_know and clash.state == State.HELD and (kept := plans.say_holds([clash.pk])):
+        return _("This time is kept by %(what)s.") % {"what": kept[clash.pk]}
+    return _("%(name)s has another visit then.") % {"name": appointment.practitioner.name}
 
 
 def _refuse_busy_patient(appointment: Appointment, *, lane: int | None = None) -> None:

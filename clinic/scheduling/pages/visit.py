@@ -168,7 +168,8 @@ def move(request, appointment_id):
     context = _about(request, visit) | booking.times_context(request, choices, moving=visit) | refused | {
         "form": form,
         "said": said,
-        "chosen": "" if refused.get("nearest") else words.get("slot", ""),
+        "chosen": words.get("slot", ""),
+        "wanted": booking.wanted_value(request, form, choices) if refused.get("needs_overbooking") else "",
         "can_move": visit.state in UPCOMING,
         "version": visit.version,
     }  # fmt: skip
