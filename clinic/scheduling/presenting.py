@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
@@ -115,6 +117,24 @@ def what(visit: Appointment) -> str:
     return visit.type.name if visit.type else _("Visit")
 
 
+def state_word(visit: Appointment) -> str:
+    """As `get_state_display`, which puts all nine words into the reader's language to give one."""
+    return str(State(visit.state).label)
+
+
+def address_of(visit: Appointment) -> SafeString:
+    before, after = _around_id()
+    return SafeString(f"{before}{visit.pk}{after}")
+
+
+@cache
+def _around_id() -> tuple[str, str]:
+    """The address of a visit without its id; a page names hundreds of them, and `reverse` looks it up each time."""
+    nobody = UUID(int=0)
+    before, _id, after = reverse("scheduling:appointment", args=[nobody]).partition(str(nobody))
+    return before, after
+
+
 def badges(visit: Appointment) -> list[dict[str, str]]:
     """What is out of the ordinary about a visit, each as a word and why."""
     found = []
@@ -139,7 +159,7 @@ def buttons(visit: Appointment, now: datetime) -> list[dict[str, Any]]:
     if visit.state == State.REQUESTED:
         offered.remove(State.CONFIRMED)
     offered.sort(key=lambda to: to != likely)
-    return [{"to": str(to), "label": BUTTONS[to], "is_likely": to == likely} for to in offered]
+    return [{"to": SafeString(to), "label": BUTTONS[to], "is_likely": to == likely} for to in offered]
 
 
 def row(
@@ -151,8 +171,8 @@ def row(
     `limits` are the clinic's (wait_limits.read_limits), `notes` what else stands beside a visit (agenda.note_visits).
     """
     return {
-        "id": str(visit.pk),
-        "url": reverse("scheduling:appointment", args=[visit.pk]),
+        "id": SafeString(visit.pk),  # hexadecimal: nothing to escape, and a line says it eight times
+        "url": address_of(visit),
         "clock": clock(visit.starts_at, visit.location.zone),
         "until": clock(visit.ends_at, visit.location.zone),
         "zone": zone_words(visit.time_zone) if zone and visit.time_zone != zone else "",
@@ -161,7 +181,7 @@ def row(
         "what": what(visit),
         "practitioner": visit.practitioner,
         "state": visit.state,
-        "state_word": visit.get_state_display(),
+        "state_word": state_word(visit),
         "tone": TONES[visit.state],
         "badges": badges(visit),
         "buttons": buttons(visit, now),
@@ -314,8 +334,8 @@ def _card(
     visit: Appointment, column: Column, zone: ZoneInfo, start: int, end: int, first: int, last: int
 ) -> dict[str, Any]:
     return {
-        "id": str(visit.pk),
-        "url": reverse("scheduling:appointment", args=[visit.pk]),
+        "id": SafeString(visit.pk),
+        "url": address_of(visit),
         "place": _place(start, end, first, last),
         "clock": clock(visit.starts_at, zone),
         "until": clock(visit.ends_at, zone),
@@ -323,7 +343,7 @@ def _card(
         "group": "" if visit.patient else _("Group of %(count)d") % {"count": visit.capacity},
         "what": what(visit),
         "who": visit.practitioner if column.room or not column.practitioner else None,
-        "state_word": column.notes.get(visit.pk) or ("" if visit.state == State.BOOKED else visit.get_state_display()),
+        "state_word": column.notes.get(visit.pk) or ("" if visit.state == State.BOOKED else state_word(visit)),
         "state": visit.state,
         "is_short": end - start <= 20,
         "is_tiny": end - start <= 30,
@@ -362,7 +382,7 @@ def _free(column: Column, zone: ZoneInfo, first: int, last: int, now: datetime) 
     taken += [(_minutes(b.starts, day, zone), _minutes(b.ends, day, zone)) for b in column.blocks]
     today = wall_of(now, zone).date()
     earliest = 1441 if day < today else _minutes(now, day, zone) if day == today else 0
-    found = []
+    found, address = [], reverse("scheduling:book")
     for window in column.windows or ():
         start, close = _minutes(window.starts, day, zone), _minutes(window.ends, day, zone)
         step = max(window.step, 15)
@@ -375,7 +395,7 @@ def _free(column: Column, zone: ZoneInfo, first: int, last: int, now: datetime) 
                     {
                         "place": _place(minute, end, first, last),
                         "clock": at,
-                        "url": f"{reverse('scheduling:book')}?{query}",
+                        "url": f"{address}?{query}",
                     }
                 )
     return found

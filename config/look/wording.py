@@ -83,6 +83,7 @@ def capitals(text: str) -> str:
     return "".join(_capital(character) for character in text)
 
 
+@lru_cache(maxsize=4096)
 def _capital(character: str) -> str:
     if character == "ß":
         return "ẞ"  # "SS" would be another name
