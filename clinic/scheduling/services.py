@@ -279,6 +279,36 @@ def put_back(appointment: Appointment, change: AppointmentChange, *, by: Members
 
 
 @transaction.atomic
+def shift(appointment: Appointment, starts_at: datetime, *, reason: str) -> Appointment:
+    """Put a visit right after the clocks were changed by law: to another moment, or where it is by another clock.
+
+    Length, buffers, rooms and lane stay, places go with their session, hours
+    are not asked about. Patients are told when the clock shows another time
+    than before. Raises TimeTaken, MoveRefused for a visit that is over.
+    """
+    appointment = _lock_row(appointment, None)
+    _refuse_over(appointment)
+    before, clock, delta = _before(appointment), appointment.wall_start, starts_at - appointment.starts_at
+    for name in ("starts_at", "ends_at", "busy_from", "busy_until"):
+        setattr(appointment, name, getattr(appointment, name) + delta)
+    zone = appointment.location.zone
+    appointment.wall_start = f"{wall_of(appointment.starts_at, zone):%Y-%m-%dT%H:%M}"
+    appointment.time_zone = appointment.location.time_zone
+    _lock(appointment, ())
+    _expire_holds(appointment)
+    claimed = [claim.resource for claim in appointment.resources.select_related("resource")]
+    _refuse_clash(appointment, claimed, by=None, lane=appointment.lane)
+    appointment.sequence += 1
+    _write(appointment, claimed, is_new=False)
+    _move_places(appointment)
+    _note_move(appointment, before, by=None, reason=reason)
+    if appointment.wall_start != clock:
+        for visit in _whole(appointment):
+            notices.tell_patient(visit, notices.MOVED)
+    return appointment
+
+
+@transaction.atomic
 def move(
     appointment: Appointment,
     to: str,
