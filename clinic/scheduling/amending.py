@@ -8,6 +8,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.users.models import Membership
+from clinic.places.models import Location
+from clinic.practitioners.models import Practitioner
 from tenancy.audit import services as audit
 from tenancy.rules import StaleVersion
 
@@ -22,9 +24,22 @@ class Amendment:
 
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    practitioner: Practitioner | None = None
+    location: Location | None = None
     state: str = ""
     why: str = ""
+    overbook_reason: str = ""
+    override_reason: str = ""
     texts: dict[str, str] = field(default_factory=dict)
+
+    def moves(self, appointment: Appointment) -> bool:
+        """Whether a visit would stand elsewhere afterwards: at another time, with somebody else, in another house."""
+        return (
+            self.starts_at not in (None, appointment.starts_at)
+            or self.ends_at not in (None, appointment.ends_at)
+            or self.practitioner is not None
+            or self.location is not None
+        )
 
 
 @transaction.atomic
@@ -33,10 +48,18 @@ def amend(
 ) -> Appointment:
     """Move, edit and change the state of a visit, in this order. Raises as `reschedule` and `move` do."""
     seen = expected_version
-    starts_at, ends_at = amendment.starts_at or appointment.starts_at, amendment.ends_at
-    if starts_at != appointment.starts_at or ends_at not in (None, appointment.ends_at):
+    if amendment.moves(appointment):
         appointment = services.reschedule(
-            appointment, by=by, starts_at=starts_at, ends_at=ends_at, reason=amendment.why, expected_version=seen
+            appointment,
+            by=by,
+            starts_at=amendment.starts_at or appointment.starts_at,
+            ends_at=amendment.ends_at,
+            practitioner=amendment.practitioner,
+            location=amendment.location or appointment.location,
+            reason=amendment.why,
+            overbook_reason=amendment.overbook_reason,
+            override_reason=amendment.override_reason,
+            expected_version=seen,
         )
         seen = appointment.version
     if amendment.texts:

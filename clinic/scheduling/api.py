@@ -51,7 +51,7 @@ from .serializers import (
     WriteAppointmentTypeSerializer,
     WriteScheduleSerializer,
 )
-from .services import TimeTaken, Wanted
+from .services import NotQualified, TimeTaken, Wanted
 from .states import DOCTOLIB, FROM_DOCTOLIB, FROM_MEDISECURE, MEDISECURE, State
 from .wall_time import NoSuchTime, TwiceThatDay, moment_of
 
@@ -372,11 +372,16 @@ class AppointmentViewSet(GenericViewSet):
         appointment = selectors.get_appointment(pk, by=request.member)
         given = self._checked(AmendSerializer)
         expected = self._expected(appointment)
+        doctor, location = self._elsewhere(appointment, given)
         amendment = amending.Amendment(
-            starts_at=moment_in(given, "date", appointment.location),
-            ends_at=moment_in(given, "endDate", appointment.location),
+            starts_at=moment_in(given, "date", location or appointment.location),
+            ends_at=moment_in(given, "endDate", location or appointment.location),
+            practitioner=doctor,
+            location=location,
             state=_state_meant(appointment, given.get("status")),
             why=given.get("changeReason", ""),
+            overbook_reason=given.get("overbookReason", ""),
+            override_reason=given.get("overrideReason", ""),
             texts={name: given[name] for name in ("notes", "reason") if name in given},
         )
         if amendment.texts and appointment.patient and appointment.patient.is_masked:
@@ -465,8 +470,22 @@ class AppointmentViewSet(GenericViewSet):
             reason=given.get("reason", ""),
             notes=given.get("notes", ""),
             overbook_reason=given.get("overbookReason", ""),
+            override_reason=given.get("overrideReason", ""),
             submit_key=given.get("submitKey"),
         )
+
+    def _elsewhere(self, appointment: Appointment, given: dict) -> tuple[Practitioner | None, Location | None]:
+        """Whom and where a visit is moved to, None for what stays; Http404 for what is not here.
+
+        Somebody else works where they usually do, unless the visit's place is named, too.
+        """
+        member, doctor, location = self.request.member, None, None
+        if given.get("doctorId") not in (None, appointment.practitioner_id):
+            doctor = selectors.get_doctor(given["doctorId"], by=member)
+            location = services.usual_location(doctor)
+        if "locationId" in given:
+            location = places.get_location(given["locationId"], by=member)
+        return doctor, None if location is not None and location.pk == appointment.location_id else location
 
     def _patient(self, patient_id) -> Patient:
         """The patient of a booking; patients may leave it out, and find nobody but themselves."""
@@ -499,18 +518,23 @@ class AppointmentViewSet(GenericViewSet):
 
 
 class TakenAnswer:
-    """The refusal of a time that is not free, once one was met."""
+    """The refusal of a time or a practitioner, once one was met."""
 
-    refused: TimeTaken
+    refused: TimeTaken | NotQualified
 
     def answer(self) -> Response:
-        """409 with the sentence and up to three free times, the nearest first."""
+        """409 with the sentence, and up to three free times, the nearest first, or what is not held on that day."""
+        body = error_body(str(self.refused.sentence), self.refused.code)
+        if isinstance(self.refused, NotQualified):
+            body["missing"] = [
+                {"kind": gap.kind.code, "name": gap.kind.name, "lapsedOn": gap.lapsed_on} for gap in self.refused.gaps
+            ]
+            return Response(body, status=status.HTTP_409_CONFLICT)
         nearest = [
             {"start": s.starts, "end": s.ends, "doctorId": s.practitioner_id, "locationId": s.location_id}
             for s in self.refused.nearest
         ]
-        body = error_body(str(self.refused.sentence), self.refused.code) | {"nearest": nearest}
-        return Response(body, status=status.HTTP_409_CONFLICT)
+        return Response(body | {"nearest": nearest}, status=status.HTTP_409_CONFLICT)
 
 
 @contextmanager
@@ -519,7 +543,7 @@ def time_problems():
     taken = TakenAnswer()
     try:
         yield taken
-    except TimeTaken as refused:
+    except (TimeTaken, NotQualified) as refused:
         taken.refused = refused
     except RuleBroken as broken:
         if broken.code not in ABOUT_A_FIELD:
@@ -589,7 +613,7 @@ class AppointmentTypeViewSet(ResourceViewSet):
 
     def rows(self, query):
         types = selectors.list_types(by=self.request.member, include_inactive=query.inactive)
-        return types.prefetch_related("performers", "needs")
+        return types.prefetch_related("performers", "needs", "qualifications__kind")
 
     def row(self, pk):
         return selectors.get_type(pk, by=self.request.member)
@@ -608,6 +632,8 @@ class AppointmentTypeViewSet(ResourceViewSet):
         if "performers" in data:
             ids = data.pop("performers")
             parts["performers"] = [selectors.get_doctor(pk, by=self.request.member) for pk in dict.fromkeys(ids)]
+        if "qualifications" in data:
+            parts["qualifications"] = data.pop("qualifications")
         if "needs" in data:
             parts["needs"] = [(need["kind"], need["category"]) for need in data.pop("needs")]
         return {"data": data, **parts}

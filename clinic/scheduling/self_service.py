@@ -308,7 +308,8 @@ def amend_own(
     appointment: Appointment, amendment: Amendment, *, by: Membership, expected_version: int | None = None
 ) -> Appointment:
     """What a patient changes about one visit in one go: another time, or none. Notes belong to the clinic."""
-    if amendment.texts or amendment.ends_at is not None:
+    is_fixed = amendment.ends_at is not None or amendment.practitioner is not None or amendment.location is not None
+    if amendment.texts or is_fixed or amendment.overbook_reason.strip():
         raise NotAllowed(_("Only the clinic can change this visit now."))
     if amendment.starts_at is not None and amendment.starts_at != appointment.starts_at:
         appointment = move_own(appointment, amendment.starts_at, by=by, expected_version=expected_version)
