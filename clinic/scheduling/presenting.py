@@ -21,7 +21,7 @@ from clinic.practitioners.models import Practitioner
 
 from .agenda import HERE, Column
 from .models import Appointment, AppointmentChange, Reminder, WaitLimits
-from .states import MOVES, State
+from .states import MOVES, UPCOMING, State
 from .wall_time import wall_of
 
 STEP = 5  # minutes a row of the agenda stands for
@@ -228,13 +228,23 @@ def waiting_room(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 # --- The agenda as a grid --------------------------------------------------------------------------------------------
 
 
-def grid(columns: list[Column], location: Location, now: datetime, *, may_book: bool, heads: str) -> dict[str, Any]:
-    """Columns, hours and cards with the CSS classes of their places (agenda.css). `heads` is "who", "room" or "day"."""
+def grid(
+    columns: list[Column], location: Location, now: datetime, *, may_book: bool, heads: str, may_move: bool = False
+) -> dict[str, Any]:
+    """Columns, hours and cards with the CSS classes of their places (agenda.css). `heads` is "who", "room" or "day".
+
+    With `may_move` cards and columns carry what dragging a card needs (dragging.js).
+    """
     zone = location.zone
     first, last = _range(columns, zone)
-    drawn = [_column(column, zone, first, last, now, may_book=may_book, heads=heads) for column in columns]
+    drawn = [
+        _column(column, zone, first, last, now, may_book=may_book, heads=heads, may_move=may_move) for column in columns
+    ]
     return {
         "columns": drawn,
+        "first": first,
+        "last": last,
+        "location": location,
         "hours": [
             {"clock": f"{minute // 60:02}:00", "place": _place(minute, minute + 60, first, last)}
             for minute in range(first, last, 60)
@@ -268,7 +278,7 @@ def _place(start: int, end: int, first: int, last: int) -> str:
 
 
 def _column(
-    column: Column, zone: ZoneInfo, first: int, last: int, now: datetime, *, may_book: bool, heads: str
+    column: Column, zone: ZoneInfo, first: int, last: int, now: datetime, *, may_book: bool, heads: str, may_move: bool
 ) -> dict[str, Any]:
     today = wall_of(now, zone).date() == column.day
     minute = _minutes(now, column.day, zone) if today else -1
@@ -277,7 +287,11 @@ def _column(
         "person": column.practitioner if heads == "who" else None,
         "url": _head_url(column, heads),
         "is_today": today and heads == "day",
-        "cards": _cards(column, zone, first, last),
+        "cards": _cards(column, zone, first, last, may_move=may_move),
+        "day": column.day.isoformat(),
+        "day_words": short_day(column.day),
+        "practitioner": column.practitioner,
+        "step": min([window.step for window in column.windows or ()], default=15),
         "shades": list(_shades(column, zone, first, last)),
         "free": _free(column, zone, first, last, now) if may_book and column.practitioner else [],
         "now": f"r{(minute - first) // STEP + 1} s1" if first <= minute < last else "",
@@ -301,7 +315,7 @@ def _head_url(column: Column, heads: str) -> str:
     return ""
 
 
-def _cards(column: Column, zone: ZoneInfo, first: int, last: int) -> list[dict[str, Any]]:
+def _cards(column: Column, zone: ZoneInfo, first: int, last: int, *, may_move: bool) -> list[dict[str, Any]]:
     """The visits of a column; those that overlap share its width."""
     cards, cluster, reach = [], [], 0
     for visit in sorted(column.visits, key=lambda visit: (visit.starts_at, visit.lane)):
@@ -311,6 +325,8 @@ def _cards(column: Column, zone: ZoneInfo, first: int, last: int) -> list[dict[s
             _share(cluster)
             cluster = []
         card = _card(visit, column, zone, start, min(end, last), first, last)
+        if may_move and visit.state in UPCOMING:
+            card |= {"move_url": reverse("scheduling:move", args=[visit.pk]), "version": visit.version}
         reach = max(reach, end) if cluster else end
         cluster.append((start, end, card))
         cards.append(card)

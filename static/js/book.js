@@ -40,7 +40,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (!event.detail.elt.matches("[data-refreshes]")) return;
   const board = $("#board");
   const types = board?.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
-  const isBusy = board && $("form[data-busy]", board);
+  const isBusy = board && $("form[data-busy], .is-dragged", board);
   if (types || isBusy || document.hidden || $("dialog[open]")) event.preventDefault();
 });
 

@@ -15,7 +15,7 @@ class Hold {
     this.wanted = "";  // the time that is kept, or was asked for last
     this.over = 0;  // when it is over, by performance.now()
     this.typed = false;
-    this.again.addEventListener("click", () => this.keep());
+    this.again.addEventListener("click", () => { if (!this.running) this.keep(); });
     form.addEventListener("change", (event) => {
       if (event.target.name === "slot" || event.target.name === "other_time") this.look();
     });
@@ -37,6 +37,7 @@ class Hold {
 
   // What is ticked is kept; where nothing is ticked any more, what was kept is let go.
   look() {
+    if (this.running) { this.running.then(() => this.look()); return; }
     const choice = this.choice;
     if (choice === this.wanted) return;
     if (choice && choice !== "other " && this.form.elements.namedItem("patient")) this.keep();
@@ -44,7 +45,6 @@ class Hold {
   }
 
   keep({ byItself = false } = {}) {
-    if (this.running) return this.running.then(() => this.look());
     this.wanted = this.choice;
     this.typed = false;
     this.running = this.ask(byItself).finally(() => { this.running = null; });
@@ -89,9 +89,9 @@ class Hold {
   letGo() {
     this.wanted = "";
     const hold = this.field.value;
-    this.end("", false);
-    if (!hold) return;
+    if (!hold) return;  // why nothing is kept may still stand there to be read
     this.field.value = "";
+    this.end("", false);
     this.send(hold);
   }
 

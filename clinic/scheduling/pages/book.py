@@ -77,7 +77,7 @@ def show_agenda(request):
         return render(request, "scheduling/agenda.html", context | {"nothing": True})
     today = asked.today_at(location, request.tenant)
     day = asked.read_day(request.GET.get("day"), today)
-    context |= _shown(view, by_room, location, day, practitioner, member, now, context["may"]["book"])
+    context |= _shown(view, by_room, location, day, practitioner, member, now, context["may"])
     previous, following = presenting.steps(day, view)
     context |= {
         "day": day,
@@ -91,7 +91,8 @@ def show_agenda(request):
     return render(request, "scheduling/agenda.html", context)
 
 
-def _shown(view, by_room, location, day, practitioner, member, now, may_book) -> dict:
+def _shown(view, by_room, location, day, practitioner, member, now, may) -> dict:
+    allowed = {"may_book": may["book"], "may_move": may["move"]}
     if view == "list":
         visits = agenda.load_list(location, day, by=member, practitioner=practitioner)
         undoable, notes, limits = agenda.list_undoable(visits), agenda.note_visits(visits), wait_limits.read_limits()
@@ -100,12 +101,15 @@ def _shown(view, by_room, location, day, practitioner, member, now, may_book) ->
     if view == "week":
         columns = agenda.load_week(location, _monday(day), by=member, practitioner=practitioner)
         columns = [column for column in columns if column.day.weekday() < 5 or column.windows or column.visits]
-        return {"grid": presenting.grid(columns, location, now, may_book=may_book, heads="day")}
+        heads = "day"
+        return {
+            "grid": presenting.grid(columns, location, now, may_book=may["book"], may_move=may["move"], heads=heads)
+        }
     if by_room:
         columns = agenda.load_rooms(location, day, by=member)
         return {"grid": presenting.grid(columns, location, now, may_book=False, heads="room")}
     columns = agenda.load_day(location, day, by=member, practitioner=practitioner)
-    return {"grid": presenting.grid(columns, location, now, may_book=may_book, heads="who")}
+    return {"grid": presenting.grid(columns, location, now, heads="who", **allowed)}
 
 
 def _monday(day: date) -> date:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from clinic.patients.restricting import restrict_chart
 from clinic.patients.tests.factories import PatientFactory
 from clinic.scheduling import selectors, series, services
 from clinic.scheduling.models import Appointment
@@ -13,6 +14,7 @@ from clinic.scheduling.states import State
 from tenancy.rules import NotAllowed
 
 from .factories import at, make_location, make_practitioner, make_type, next_day, work
+from .test_pages import sent, text_of
 
 
 @pytest.fixture
@@ -178,3 +180,46 @@ def test_a_hold_takes_a_place_and_gives_it_back(join, nurse):
     assert services.expire_holds() == 1
 
     assert not Appointment.objects.live().exists()
+
+
+def test_the_page_of_a_session_says_who_is_in_it_and_leads_to_joining(join, nurse, doctor, page_client):
+    visit = join(patient=PatientFactory(by=nurse, first_name="Olga", first_last_name="Open"))
+    secret = PatientFactory(by=nurse, first_name="Rosa", first_last_name="Reserved")
+    join(patient=secret)
+    restrict_chart(secret, by=doctor, reason="A colleague")
+    browser = page_client(nurse)
+
+    said = text_of(browser.get(f"/appointments/{visit.session_id}/"))
+
+    assert "1 of 3 places left" in said
+    assert "OPEN, Olga" in said
+    assert "RESERVED, Rosa Restricted" in said  # as everywhere in the book (decision 0009)
+    assert "Put somebody in" in said
+    assert "In a group" in text_of(browser.get(f"/appointments/{visit.pk}/"))
+    assert "Put somebody in" not in text_of(browser.get(f"/appointments/{visit.pk}/"))
+
+
+def test_the_booking_page_and_the_agenda_say_how_many_places_are_left(
+    join, nurse, quintero, yoga, place, monday, page_client
+):
+    join()
+    browser = page_client(nurse)
+
+    book = text_of(browser.get(f"/appointments/new/?practitioner={quintero.pk}&type={yoga.pk}&day={monday}"))
+    assert "09:00 2 places left 09:30 3 places left" in book
+    assert "Group of 3" in text_of(browser.get(f"/agenda/?day={monday}&view=day"))
+    for view in ("day", "week", "list"):
+        assert "2 of 3 places left" in text_of(browser.get(f"/agenda/?day={monday}&view={view}"))
+
+
+def test_a_full_group_is_said_and_leads_to_the_waiting_list(join, nurse, quintero, yoga, place, monday, page_client):
+    for _person in range(3):
+        join()
+    patient = PatientFactory(by=nurse)
+    form = sent(quintero, monday, place, patient, type=str(yoga.pk))
+
+    page = page_client(nurse).post("/appointments/new/", form)
+
+    assert page.status_code == 422
+    assert "All 3 places are taken." in text_of(page)
+    assert f'href="/waiting-list/new/{patient.pk}/"' in page.content.decode()

@@ -315,8 +315,13 @@ def leave_data(**changes):
             **changes}  # fmt: skip
 
 
-def test_wish12_ill_today_moves_everybody_with_one_press_and_back_with_one(visit, dario, otto, admin, page_client):
-    browser, url = page_client(admin), reverse("practitioners:plan_leave", args=[dario.pk])
+@pytest.mark.parametrize("who", ["admin", "receptionist"])
+def test_wish12_ill_today_moves_everybody_with_one_press_and_back_with_one(
+    who, visit, dario, otto, page_client, request
+):
+    browser = page_client(request.getfixturevalue(who))
+    url = reverse("practitioners:plan_leave", args=[dario.pk])
+    assert "Ill today" in text_of(browser.get(reverse("practitioners:leave", args=[dario.pk])))
 
     plan = browser.post(url, leave_data())
     assert not Leave.objects.exists()  # a dry run
@@ -380,9 +385,24 @@ def test_leave_that_makes_no_sense_comes_back_with_a_sentence(dario, admin, page
 def test_one_plans_ones_own_leave_and_nobody_elses(dario, otto, doctor, nurse, page_client):
     own, others = (reverse("practitioners:plan_leave", args=[who.pk]) for who in (dario, otto))
 
-    assert page_client(doctor).post(own, leave_data()).status_code == 200
-    assert page_client(doctor).post(others, leave_data()).status_code == 403
-    assert page_client(nurse).post(own, leave_data()).status_code == 403
+    holiday = leave_data(kind="holiday")
+    assert page_client(doctor).post(own, holiday).status_code == 200
+    assert page_client(doctor).post(others, holiday).status_code == 403
+    assert page_client(nurse).post(own, holiday).status_code == 403
+
+
+def test_the_desk_writes_down_illness_and_reads_whom_to_ask_for_the_rest(dario, admin, receptionist, page_client):
+    leave, _batch = disturbances.take_leave(
+        dario, by=admin, kind="holiday", starts_at=at(MONDAY, 0), ends_at=at(MONDAY, 23)
+    )
+    browser = page_client(receptionist)
+
+    said = text_of(browser.get(reverse("practitioners:leave", args=[dario.pk])))
+
+    assert re.search(r"Other leave is planned by themselves or by [^.]*Ada Admin\.", said)
+    for name in ("undo_leave", "end_leave"):
+        assert browser.post(reverse(f"practitioners:{name}", args=[dario.pk, leave.pk])).status_code == 403
+    assert Leave.objects.get().cancelled_at is None
 
 
 def test_the_plan_names_a_restricted_chart_and_nothing_else_of_it(visit, dario, admin, doctor, page_client):
