@@ -371,7 +371,7 @@ def cancel(request, visit_id):
             return redirect("own_visits:visit", visit.pk)
     context = _about(visit, policy) | {
         "form": form,
-        "refusal": refusal.sentence if refusal else "",
+        "refusal": saying.sentence_of(refusal, visit, policy),
         "choices": saying.choices(visit, policy),
     }
     status = 422 if request.method == "POST" else 200
@@ -385,7 +385,7 @@ def move(request, visit_id):
     policy = read_policy()
     context = _about(visit, policy)
     if refusal := self_service.why_not_moved(visit, policy):
-        context["refusal"] = refusal.sentence
+        context["refusal"] = saying.sentence_of(refusal, visit, policy)
         return render(request, "own_visits/move.html", context, status=422 if request.method == "POST" else 200)
     if request.method != "POST" and "slot" not in request.GET:
         return render(request, "own_visits/move.html", context | _times(request, visit.type, policy, moving=visit))

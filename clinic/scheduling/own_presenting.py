@@ -10,11 +10,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from accounts.users.models import Membership
+from tenancy.rules import NotAllowed, RuleBroken
 
 from . import presenting, self_service, tiles
 from .availability import Slot
 from .models import Appointment, AppointmentType, Modality, Offer, SelfServicePolicy
-from .policy import phone_of
+from .policy import call_us, phone_of
 from .states import State
 from .wall_time import wall_of
 from .wordings import say_when
@@ -90,11 +91,17 @@ def choices(visit: Appointment, policy: SelfServicePolicy) -> dict[str, Any]:
     return {
         "cancel": cancelled is None,
         "cancel_until": say_when(self_service.cancel_until(visit, policy), zone) if limited else "",
-        "why_not_cancel": cancelled.sentence if cancelled else "",
+        "why_not_cancel": sentence_of(cancelled, visit, policy),
         "move": moved is None,
         "move_until": say_when(self_service.move_until(visit, policy), zone) if limited else "",
-        "why_not_move": moved.sentence if moved else "",
+        "why_not_move": sentence_of(moved, visit, policy),
     }
+
+
+def sentence_of(refusal: RuleBroken | NotAllowed | None, visit: Appointment | None, policy: SelfServicePolicy) -> str:
+    """A refusal without whom to call: beside it the page shows the number as something to press. "" for none."""
+    location = visit.location if visit else None
+    return refusal.sentence.removesuffix(call_us(location, policy)).strip() if refusal else ""
 
 
 def kind(type: AppointmentType, policy: SelfServicePolicy) -> dict[str, Any]:

@@ -507,7 +507,8 @@ def test_the_cut_off_says_to_call(portal, booked, admin, hours, left, is_cancell
     if not is_cancelled:
         assert answer.status_code == 422
         assert f"until {hours} hours before the appointment" in text_of(answer)
-        assert "Call us: 601 555 0101." in text_of(answer)
+        assert "Call us: 601 555 0101" in text_of(answer)
+        assert 'href="tel:6015550101"' in answer.content.decode()
         assert 'name="reason"' not in portal.get(url("cancel", visit)).content.decode()
         assert url("cancel", visit) not in portal.get(url("visit", visit)).content.decode()
 
@@ -531,7 +532,9 @@ def test_a_visit_that_has_begun_is_the_clinics(portal, booked, admin):
     decide(admin, cancel_hours=0)
     visit = soon(booked(9), -0.1)
 
-    assert "Only the clinic can change this visit now. Call us" in text_of(portal.post(url("cancel", visit)))
+    assert "Only the clinic can change this visit now. Nothing was changed. Call us" in text_of(
+        portal.post(url("cancel", visit))
+    )
 
 
 def test_cancelling_can_be_closed_online(portal, booked, admin):
@@ -631,9 +634,9 @@ def test_moving_ends_at_its_own_cut_off(portal, booked, admin, dario, house, pat
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"may_move": False}, "This appointment can not be moved online. Call us: 601 555 0101."),
-        ({"level": "request"}, "This appointment can not be moved online. Call us: 601 555 0101."),
-        ({"level": "view"}, "This clinic books appointments itself. Call us: 601 555 0101."),
+        ({"may_move": False}, "This appointment can not be moved online. Nothing was changed. Call us: 601 555 0101"),
+        ({"level": "request"}, "This appointment can not be moved online. Nothing was changed. Call us: 601 555 0101"),
+        ({"level": "view"}, "This clinic books appointments itself. Nothing was changed. Call us: 601 555 0101"),
     ],
 )
 def test_moving_is_as_the_policy_has_it(portal, booked, admin, dario, house, changes, says):
