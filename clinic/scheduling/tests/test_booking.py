@@ -59,6 +59,7 @@ def test_book_puts_a_visit_into_the_book(clinic, nurse, wanted):
 
 
 def test_book_refuses_an_overlap_and_names_the_three_nearest_times(clinic, nurse, wanted):
+    """Wish 2: visits of different lengths."""
     services.book(wanted(10), by=nurse)
 
     with pytest.raises(TimeTaken, match="another visit") as refused:
@@ -77,6 +78,7 @@ def test_book_lets_visits_meet(clinic, nurse, wanted):
 
 
 def test_book_refuses_a_patient_who_is_elsewhere_then(clinic, nurse, house, wanted):
+    """Wish 5."""
     patient = PatientFactory()
     services.book(wanted(9, patient=patient), by=nurse)
     other = make_practitioner("Otto", "Orejuela")
@@ -86,6 +88,7 @@ def test_book_refuses_a_patient_who_is_elsewhere_then(clinic, nurse, house, want
 
 
 def test_book_claims_a_room_and_refuses_when_none_is_left(clinic, nurse, house, wanted):
+    """Wish 6."""
     scan = make_type("scan")
     TypeNeed.objects.create(type=scan, kind=Resource.Kind.ROOM, category="ultrasound")
     create_resource(by=nurse, location=house, kind="room", name="Scan 1", category="ultrasound")
@@ -213,6 +216,7 @@ def test_book_refuses_leave_holidays_and_what_is_outside_of_the_hours(clinic, nu
 
 
 def test_overbooking_takes_the_permission_and_stands_in_a_lane_of_its_own(clinic, nurse, doctor, wanted):
+    """Wish 4."""
     services.book(wanted(9), by=nurse)
     doctor.__dict__["permissions"] = doctor.permissions | {"appointments.overbook"}
 
@@ -247,6 +251,7 @@ def test_a_form_that_was_sent_and_changed_is_not_taken_for_a_double_submit(clini
 
 
 def test_a_hold_keeps_the_time_until_it_is_over(clinic, nurse, wanted):
+    """Wish 3: what is pending keeps the time."""
     hold = services.book(wanted(9), by=nurse, state=State.HELD)
     with pytest.raises(TimeTaken):
         services.book(wanted(9), by=nurse)
@@ -285,6 +290,7 @@ def test_moves_follow_the_table_and_nothing_else(clinic, nurse, wanted, old):
 
 
 def test_confirm_is_compare_and_set(clinic, nurse, wanted):
+    """Wish 3."""
     visit = services.book(wanted(), by=nurse, state=State.REQUESTED)
     services.move(visit, State.CANCELLED, by=nurse, reason="Withdrawn")
 
@@ -332,6 +338,7 @@ def test_reschedule_keeps_the_identity_and_refuses_what_is_stale(clinic, nurse, 
 
 @pytest.mark.parametrize("subject", ["practitioner", "patient", "resource"])
 def test_the_table_refuses_an_overlap_nobody_has_checked(clinic, nurse, house, wanted, subject):
+    """Wish 2: raw rows meet the same rule as pages and the API."""
     scan = make_type("scan")
     TypeNeed.objects.create(type=scan, kind=Resource.Kind.ROOM)
     create_resource(by=nurse, location=house, kind="room", name="Scan 1")
@@ -392,6 +399,7 @@ def open_house(committed_db):
 
 
 def test_of_many_bookers_of_one_time_one_gets_it(open_house):
+    """Wish 1, without HTTP; `make bench` does the 200 rounds of 50 over HTTP."""
     tenant, nurse, practitioner, house, patients = open_house
     for hour in (9, 10, 11):
         results = race(
@@ -419,6 +427,7 @@ def naive_book(patient, practitioner, house, starts_at):
 
 
 def test_checking_without_a_lock_books_twice(open_house):
+    """Wish 1, negative control: what a check without a lock lets through."""
     tenant, _nurse, practitioner, house, patients = open_house
     doubles = 0
     for hour in range(8, 18):

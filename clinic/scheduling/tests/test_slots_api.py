@@ -84,6 +84,7 @@ def test_d19_slots_are_the_free_times(dario, house, program):
 
 
 def test_d19_a_year_has_no_hidden_cap(dario, program):
+    """Wish 11."""
     last = MONDAY + timedelta(days=365)
 
     body = slots_of(program, dario, to=last)
@@ -151,6 +152,7 @@ def test_d19_only_one_end_of_the_span_may_be_sent(dario, program):
 
 
 def test_explain_names_the_booking_leave_and_room(dario, house, admin, program):
+    """Wish 11."""
     visit = book(dario, house, 9)
     Leave.objects.create(practitioner=dario, kind="training", starts_at=at(MONDAY, 11), ends_at=at(MONDAY, 11, 30))
     scan = make_type("scan", minutes=30)
@@ -250,7 +252,7 @@ def test_slots_are_for_those_who_see_or_make_bookings(dario, role, api_client):
 
 
 def test_slots_ask_the_same_number_of_queries_whatever_there_is(house, program):
-    """With 1 and 20 doctors, 0 and 200 bookings."""
+    """Wish 17: with 1 and 20 doctors, 0 and 200 bookings; `make bench` measures 2,000,000 of them."""
     type = make_type()
 
     def queries(path, **query):
