@@ -4,15 +4,21 @@ clinic's policy has it, every refusal a sentence with times to take and a number
 import html
 import re
 import uuid
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from icalendar import Calendar
 
+from accounts.permissions import Permission
 from accounts.qualifications.services import create_kind
-from accounts.users.tests.factories import MembershipFactory
+from accounts.team.services import rights
+from accounts.users.tests.factories import MembershipFactory, open_clinic
 from clinic.patients import own_account, restricting
 from clinic.patients import services as patients
 from clinic.patients.tests.factories import PatientFactory
@@ -252,8 +258,8 @@ def test_times_are_by_day_and_by_person(portal, visit_type, dario, house):
         eva,
         house,
         weekdays=[0],
-        starts=at(MONDAY, 14).astimezone(house.zone).time(),
-        ends=at(MONDAY, 15).astimezone(house.zone).time(),
+        starts=time(14),
+        ends=time(15),
     )
 
     anybody = text_of(portal.get(url("times", visit_type), {"from": MONDAY.isoformat()}))
@@ -835,3 +841,100 @@ def test_today_of_staff_has_no_visits_of_ones_own(nurse, page_client):
 
     assert "My next appointments" not in page
     assert "/my/visits/" not in page
+
+
+# --- Under load, and at the edges ------------------------------------------------------------------------------------
+
+
+def test_two_presses_at_once_keep_one_time(committed_db):
+    """A thumb that trembles: both answers name the same kept time; a stranger's press gets a refusal."""
+    tenant, _admin = open_clinic()
+    with tenant_context(tenant.id):
+        house, person = make_location(), make_practitioner()
+        work(person, house)
+        kind = make_type("visit", self_service="book")
+        people = [MembershipFactory(role="patient") for _one in range(2)]
+        charts = [PatientFactory(first_name=f"P{n}", user=one.user) for n, one in enumerate(people)]
+
+    def press(who):
+        try:
+            with tenant_context(tenant.id):
+                wanted = Wanted(patient=charts[who], practitioner=person, location=house, type=kind,
+                                starts_at=at(MONDAY, 9))  # fmt: skip
+                return self_service.book_own(wanted, by=people[who], hold=True).pk
+        except TimeTaken as refused:
+            return len(refused.nearest)
+        finally:
+            connection.close()
+
+    for _round in range(5):
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(press, [0, 0, 0, 0]))
+        assert len(set(answers)) == 1
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(press, [1])) == [3]
+    with tenant_context(tenant.id):
+        assert Appointment.objects.filter(state=State.HELD).count() == 1
+
+
+def test_list_takes_the_same_statements_for_one_and_five(portal, booked):
+    def queries():
+        portal.get(url("list"))
+        with CaptureQueriesContext(connection) as captured:
+            portal.get(url("list"))
+        return len(captured)
+
+    booked(9)
+    one = queries()
+    for minutes in range(30, 150, 30):
+        booked(starts_at=at(MONDAY, 9) + timedelta(minutes=minutes))
+
+    assert queries() == one
+
+
+def test_whoever_may_only_look_changes_nothing(booked, chart, patient_user, page_client, admin):
+    rights.deny_permission(patient_user, Permission.APPOINTMENT_BOOK_OWN, by=admin, reason="Missed four visits")
+    visit, portal = booked(9), page_client(patient_user)
+
+    words = text_of(portal.get(url("visit", visit)))
+
+    assert "601 555 0101" in words
+    assert "Cancel the appointment" not in words
+    assert "Book an appointment" not in text_of(portal.get(url("list")))
+    assert {portal.post(url(name, visit)).status_code for name in ("cancel", "move", "keep", "let_go")} == {403}
+
+
+@pytest.mark.parametrize("query", ["?from=x", "?from=9999-12-31", "?from=0001-01-01", "?from=2026-02-30", "?from="])
+def test_days_that_make_no_sense_are_the_nearest_that_do(portal, visit_type, dario, query):
+    assert portal.get(url("times", visit_type) + query).status_code == 200
+
+
+@pytest.mark.parametrize("version", ["", "x", "-1", "9" * 40, "１"])
+def test_a_version_that_is_none_is_the_one_that_stands(portal, booked, dario, house, version):
+    visit = booked(9)
+
+    answer = portal.post(url("move", visit), {"slot": slot(dario, house, 10), "version": version})
+
+    assert answer.status_code in {302, 422}
+
+
+def test_a_reason_that_is_too_long_is_said_and_the_time_stays_kept(portal, visit_type, dario, house):
+    portal.post(url("times", visit_type), {"slot": slot(dario, house, 9)})
+    hold = Appointment.objects.get()
+
+    page = portal.post(url("keep", hold), {"reason": "x" * 501})
+
+    hold.refresh_from_db()
+    assert (page.status_code, hold.state) == (422, "held")
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "America/New_York", "Australia/Lord_Howe"])
+def test_the_cut_off_is_in_real_hours_over_a_change_of_the_clock(clinic, zone):
+    """24 hours before 12:00 on the day after the clocks went forward is 11:00 or 11:30, not 12:00."""
+    sunday = {"Europe/London": date(2027, 3, 28), "America/New_York": date(2027, 3, 14)}.get(zone, date(2026, 10, 4))
+    visit = Appointment(starts_at=at(sunday, 12, zone=zone))
+
+    until = self_service.cancel_until(visit, SelfServicePolicy(cancel_hours=24))
+
+    assert visit.starts_at - until == timedelta(hours=24)
+    assert f"{until.astimezone(ZoneInfo(zone)):%H:%M}" == ("11:30" if "Lord_Howe" in zone else "11:00")
