@@ -12,6 +12,11 @@ from django.utils.translation import ngettext
 from .availability import Reason, Slot
 from .models import AppointmentType
 
+FOR_PATIENTS = {
+    **dict.fromkeys(["booked", "held", "resource"], "taken"),
+    **dict.fromkeys(["leave", "unqualified"], "not_offered"),
+}
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -31,11 +36,7 @@ def explain(slot: Slot, reader: Reader) -> list[dict[str, str]]:
 
 def code_of(reason: Reason, reader: Reader) -> str:
     """The reason's kind; for patients everything that concerns other people is `taken` or `not_offered`."""
-    if reader.is_staff:
-        return reason.kind
-    return {"booked": "taken", "held": "taken", "resource": "taken", "leave": "not_offered"}.get(
-        reason.kind, reason.kind
-    )
+    return reason.kind if reader.is_staff else FOR_PATIENTS.get(reason.kind, reason.kind)
 
 
 def text_of(reason: Reason, reader: Reader) -> str:
@@ -44,7 +45,7 @@ def text_of(reason: Reason, reader: Reader) -> str:
     days = reader.type.horizon_days if reader.type else 0
     if not reader.is_staff and reason.kind in {"booked", "held", "resource"}:
         return _("This time is taken.")
-    if not reader.is_staff and reason.kind == "leave":
+    if not reader.is_staff and reason.kind in {"leave", "unqualified"}:
         return _("This time is not offered.")
     sentences = {
         "booked": lambda: _("Taken by %(what)s.") % {"what": reason.words},

@@ -10,16 +10,14 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from accounts.qualifications.selectors import gaps_of
 from accounts.users.models import Membership
-from clinic.places.models import Location
 from clinic.practitioners.models import Practitioner
 
 from . import plans
 from .availability import Slot, nearest, slots
 from .models import Appointment, AppointmentType, ExtraHours, SelfServicePolicy, TypePerformer, WorkingHours
 from .policy import read_policy
-from .wall_time import wall_of
+from .qualified import only_qualified
 
 NEAR_DAYS = 14
 SEARCH_STEP = 14
@@ -72,28 +70,11 @@ def find_own_times(
     found = [slot for slot in slots(plan, demand) if slot.starts > now]
     if moving is not None:
         found = [slot for slot in found if (slot.starts, slot.practitioner_id) != _place_of(moving)]
-    return _qualified(found, people, type)
+    return only_qualified(found, people, type)
 
 
 def _place_of(visit: Appointment) -> tuple[datetime, UUID]:
     return visit.starts_at, visit.practitioner_id
-
-
-def _qualified(found: list[Slot], people: list[Practitioner], type: AppointmentType | None) -> list[Slot]:
-    kinds = [need.kind for need in type.qualifications.select_related("kind")] if type is not None else []
-    if not kinds or not found:
-        return found
-    zones = {location.pk: location.zone for location in Location.objects.all()}
-    members = {one.pk: one.member_id for one in people}
-    holds: dict[tuple[UUID, date], bool] = {}
-    kept = []
-    for slot in found:
-        key = slot.practitioner_id, wall_of(slot.starts, zones[slot.location_id]).date()
-        if key not in holds:
-            holds[key] = not gaps_of(members[slot.practitioner_id], kinds, key[1])
-        if holds[key]:
-            kept.append(slot)
-    return kept
 
 
 def bounds_of(type: AppointmentType | None) -> tuple[date, date]:

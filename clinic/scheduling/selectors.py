@@ -23,6 +23,7 @@ from .models import (
     AppointmentType,
     WorkingHours,
 )
+from .qualified import only_qualified
 from .states import State
 
 DOCTOR = "doctor"
@@ -172,9 +173,9 @@ def find_slots(
     Patients are bound by lead time and horizon of the type. The same number of
     queries for one practitioner and for fifty, for a day and for a year.
     """
-    kind = type or AppointmentType(minutes=DEFAULT_MINUTES)
+    practitioners, kind = list(practitioners), type or AppointmentType(minutes=DEFAULT_MINUTES)
     demand = plans.demand_of(kind, minutes=minutes, self_service=is_for_oneself(by))
     plan = plans.load_plan(practitioners, first, last, type=type, needs=demand.needs)
     if location is not None:
         plan.windows = [window for window in plan.windows if window.location_id == location.pk]
-    return slots(plan, demand, explain=explain)
+    return only_qualified(slots(plan, demand, explain=explain), practitioners, type, explain=explain)

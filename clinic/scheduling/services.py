@@ -11,9 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
 from psycopg.errors import ExclusionViolation, UniqueViolation
 
 from accounts.permissions import Permission
@@ -40,6 +38,7 @@ from .models import (
 )
 from .states import LIVE, MOVES, NEEDS_REASON, PENDING, UPCOMING, State
 from .wall_time import day_bounds, wall_of
+from .wordings import say_gap
 
 PAST_GRACE = timedelta(hours=1)  # contract.md 5.2
 HOLD_MINUTES = 10
@@ -719,7 +718,7 @@ def _check_qualified(appointment: Appointment, wanted: Wanted, *, by: Membership
         return
     reason = wanted.override_reason.strip()
     if not reason:
-        raise NotQualified(" ".join(_say_gap(appointment.practitioner, gap) for gap in gaps), gaps)
+        raise NotQualified(" ".join(say_gap(appointment.practitioner.name, gap) for gap in gaps), gaps)
     if by is None or not by.may(Permission.QUALIFICATION_OVERRIDE):
         raise NotAllowed(_("You may not book without the qualification."))
     appointment.override_reason = reason[:300]
@@ -732,16 +731,6 @@ def qualification_gaps(appointment: Appointment) -> list[Gap]:
     kinds = [need.kind for need in appointment.type.qualifications.select_related("kind")]
     day = wall_of(appointment.starts_at, appointment.location.zone).date()
     return gaps_of(appointment.practitioner.member_id, kinds, day)
-
-
-def _say_gap(practitioner: Practitioner, gap: Gap) -> str:
-    if gap.lapsed_on is None:
-        return _("%(name)s does not hold “%(kind)s”.") % {"name": practitioner.name, "kind": gap.kind.name}
-    return _("“%(kind)s” of %(name)s lapsed on %(day)s.") % {
-        "name": practitioner.name,
-        "kind": gap.kind.name,
-        "day": date_format(gap.lapsed_on, pgettext("a day in a sentence", "j F Y")),
-    }
 
 
 def _choose(appointment: Appointment, wanted: Wanted) -> list[Resource]:

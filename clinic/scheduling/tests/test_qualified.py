@@ -6,14 +6,15 @@ import pytest
 
 from accounts.notifications.models import Notification
 from accounts.qualifications import services as qualifications
+from accounts.qualifications.selectors import read_holdings
 from accounts.users.tests.factories import MembershipFactory
 from clinic.patients.tests.factories import PatientFactory
 from clinic.scheduling import lapses, services
-from clinic.scheduling.models import Appointment, TypeQualification
+from clinic.scheduling.models import Appointment, AppointmentType, TypeQualification
 from clinic.scheduling.services import NotQualified, Wanted
 from tenancy.rules import NotAllowed
 
-from .factories import at, make_location, make_practitioner, make_type, next_day
+from .factories import at, make_location, make_practitioner, make_type, next_day, work
 
 MONDAY = next_day(0, after=14)
 
@@ -132,3 +133,37 @@ def test_a_lapse_leads_everybody_who_is_told_to_a_page_they_may_open(wanted, adm
     days = {n.recipient_id: n.params["day"] for n in told if n.params["kind"] == "Fire safety"}
     assert days[admin.pk] == f"{MONDAY.day} {MONDAY:%B %Y}"
     assert " de " in days[trainer.pk]
+
+
+def test_slots_offer_nobody_who_is_not_qualified_on_that_day(wanted, admin, doctor, nurse, patient_user, api_client):
+    """What is offered can be booked: with `explain` the item and the day it lapsed, to patients only that it is not."""
+    asked = wanted()
+    work(asked.practitioner, asked.location)
+    AppointmentType.objects.update(self_service="book")
+    grant(doctor, wanted, admin, MONDAY)
+    address = f"/api/doctors/{asked.practitioner.pk}/slots"
+    query = {"from": str(MONDAY), "to": str(MONDAY + timedelta(days=1)), "type": str(asked.type.pk)}
+
+    for member in (nurse, patient_user):
+        slots = api_client(member).get(address, query).json()["slots"]
+        assert {slot["localStart"][:10] for slot in slots} == {str(MONDAY)}
+        assert len(slots) == 6
+    reasons = {
+        member: api_client(member).get(address, query | {"explain": "true"}).json()["slots"][-1]["reasons"]
+        for member in (nurse, patient_user)
+    }
+    assert reasons[nurse][0]["code"] == "unqualified"
+    assert f"“Ultrasound privilege” of Dario Quintero lapsed on {MONDAY.day} " in reasons[nurse][0]["text"]
+    assert reasons[patient_user] == [{"code": "not_offered", "text": "This time is not offered."}]
+    qualifications.record_qualification(doctor, by=admin, kind=wanted.kind, valid_from=MONDAY + timedelta(days=1))
+    assert len(api_client(nurse).get(address, query).json()["slots"]) == 12
+
+
+def test_holdings_are_one_query_for_many_days_and_people(wanted, admin, doctor, django_assert_num_queries):
+    grant(doctor, wanted, admin, MONDAY)
+
+    with django_assert_num_queries(1):
+        holdings = read_holdings([doctor.pk, admin.pk], [wanted.kind])
+        gaps = [holdings.gaps(doctor.pk, MONDAY + timedelta(days=n)) for n in range(-2, 3)]
+        assert len(holdings.gaps(admin.pk, MONDAY)) == len(holdings.gaps(None, MONDAY)) == 1
+    assert [len(found) for found in gaps] == [0, 0, 0, 1, 1]
