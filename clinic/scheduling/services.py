@@ -574,8 +574,10 @@ def _enter(appointment: Appointment, chosen: Iterable[Resource], *, by: Membersh
 
 def _take_hold(wanted: Wanted, *, by: Membership | None, state: str) -> Appointment | None:
     """The time that was kept, as the visit that is wanted; let go where it is another time by now, or is over."""
+    if by is None or wanted.hold is None:
+        return None
     hold = Appointment.objects.filter(pk=wanted.hold, created_by=by, patient=wanted.patient).first()
-    if by is None or hold is None:
+    if hold is None:
         return None
     hold = _lock_row(hold, None)
     if hold.state != State.HELD:
