@@ -342,7 +342,7 @@ class PolicyForm(RowForm):
         help_texts = {
             "level": _("Each kind of visit says besides whether patients may book it, ask for it, or neither."),
             "cancel_hours": _("0: until it begins. Later they are told to call."),
-            "move_hours": _("0: until it begins. Only what they may book can be moved."),
+            "move_hours": _("0: until it begins. Later they are told to call."),
             "phone": _("They read it wherever they have to call. Empty: that of the place of the visit."),
         }
 

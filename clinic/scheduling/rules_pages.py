@@ -283,14 +283,19 @@ def patients_online(request):
     if sent(request, form) and tried(form, policy.save_policy, by=request.member, changes=form.row_data()):
         messages.success(request, _("Saved. It holds from now on."))
         return redirect("rules:patients_online")
+    groups = [
+        (_("See and book"), "", ("level", "phone")),
+        (_("Cancel"), _("What was only asked for can be withdrawn at any time."), ("may_cancel", "cancel_hours")),
+        (_("Take another time"), _("Only where they may book that kind of visit."), ("may_move", "move_hours")),
+    ]
     context = {
         "form": form,
-        "title": _("Patients online"),
-        "hint": _("What patients do by themselves, on their page “My appointments”. You can always do it for them."),
-        "back_url": reverse("rules:types"),
+        "groups": [
+            {"legend": legend, "help": hint, "fields": [form[name] for name in names]} for legend, hint, names in groups
+        ],
         "tabs": _tabs("patients_online"),
     }
-    return render(request, "book/form.html", context, status=status_of(request))
+    return render(request, "book/patients_online.html", context, status=status_of(request))
 
 
 @requires(Permission.SCHEDULE_MANAGE)

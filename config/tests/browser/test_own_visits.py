@@ -32,6 +32,7 @@ def portal(running_site, django_db_blocker):
         work(person, place)
         member = MembershipFactory(role="patient", user__name="Pia Patient")
         running_site.members["patient"] = member
+        running_site.members["manager"] = MembershipFactory(role="admin", user__name="Ada Admin")
         book = make_type("portal-visit", name="Portal consultation", self_service="book")
         ask = make_type("portal-ask", name="Portal check-up", self_service="request")
         for kind in (book, ask):
@@ -144,3 +145,17 @@ def test_a_patient_asks_moves_and_takes_a_calendar(site, opens, portal):
     page.get_by_role("button", name="Make an address").click()
     expect(page.get_by_text("Copy it now: it is shown this once.")).to_be_visible()
     assert troubles_of(page) == []
+
+
+def test_an_administrator_decides_what_patients_do(opens, portal):
+    page = opens("manager")
+    page.goto("/clinic/patients-online/")
+    expect(page.get_by_label("See them, ask for a time and book")).to_be_checked()
+    assert troubles_of(page) == []
+    page.get_by_label("Cancel until so many hours before").fill("1000")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert troubles_of(page) == []
+    page.get_by_label("Cancel until so many hours before").fill("24")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status").filter(has_text="Saved. It holds from now on.")).to_be_visible()
