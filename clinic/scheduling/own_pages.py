@@ -176,7 +176,7 @@ def keep(request, visit_id):
 
 def _was_kept(visit: Appointment) -> bool:
     """Whether this was a kept time that is free again, and not a visit that was cancelled."""
-    return visit.state == State.CANCELLED and visit.changes.filter(action__in=["expired", "released"]).exists()
+    return visit.state == State.CANCELLED and visit.hold_expires_at is not None
 
 
 def _lapsed(request, hold: Appointment, sentence: str, *, reason: str):

@@ -2,19 +2,19 @@
 
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import Http404
 from django.utils import timezone
 
 from accounts.users.models import Membership
 
-from .models import Appointment, CalendarFeed, Offer
+from .models import Appointment, AppointmentQuerySet, CalendarFeed, Offer
 from .states import LIVE, State
 
 MOST_PAST = 100
 
 
-def list_own_visits(*, by: Membership) -> QuerySet[Appointment]:
+def list_own_visits(*, by: Membership) -> AppointmentQuerySet:
     """Every visit of the person who asks, with what a page says of it; unsorted."""
     own = Appointment.objects.filter(patient__user_id=by.user_id)
     return own.select_related("practitioner", "location", "type")
@@ -37,10 +37,8 @@ def list_coming(*, by: Membership) -> list[Appointment]:
 def list_past(*, by: Membership) -> list[Appointment]:
     """What was, and what was cancelled, the latest first; at most a hundred."""
     over = Q(ends_at__lte=timezone.now()) | Q(state__in=[State.CANCELLED, State.NO_SHOW])
-    # A time that was kept and given back was never a visit.
-    rows = list_own_visits(by=by).filter(over).exclude(state=State.HELD)
-    was_kept = Q(state=State.CANCELLED, changes__action__in=["expired", "released"])
-    return list(rows.exclude(pk__in=rows.filter(was_kept).values("pk")).order_by("-starts_at", "id")[:MOST_PAST])
+    rows = list_own_visits(by=by).visits().filter(over).exclude(state=State.HELD)
+    return list(rows.order_by("-starts_at", "id")[:MOST_PAST])
 
 
 def list_offers(*, by: Membership) -> list[Offer]:
