@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Prefetch, QuerySet, prefetch_related_objects
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -23,13 +23,15 @@ from clinic.practitioners.models import Practitioner
 
 from . import plans, selectors
 from .availability import Block, Plan, Window
-from .models import LONGEST_VISIT_MINUTES, Appointment, AppointmentChange, WorkingHours
+from .models import LONGEST_VISIT_MINUTES, Appointment, AppointmentChange, AppointmentResource, WorkingHours
 from .states import State
 from .wall_time import day_bounds
 
 MOST_ROWS = 40
 MOST_FINISHED = 10
 NAMED = ("id", "tenant", "title", "first_name", "second_name", "first_last_name", "second_last_name", "restricted_at")
+UNSEEN = ("notes", "custom_fields", "wall_start", "source", "submit_key", "created_by", "created_at")
+"""What neither a row nor a card shows."""
 HERE = (State.ARRIVED, State.IN_ROOM)
 EXPECTED = (State.REQUESTED, State.BOOKED, State.CONFIRMED)
 FINISHED = (State.COMPLETED, State.NO_SHOW, State.CANCELLED)
@@ -95,20 +97,19 @@ def load_board(day: date, *, by: Membership, practitioner: Practitioner | None =
     rows = selectors.list_appointments(
         by=by, first=day, last=day, practitioner=practitioner.pk if practitioner else None
     ).exclude(patient=None)
-    # A row says no more of a patient than the name, and nothing of rooms.
-    people = Prefetch("patient", Patient.objects.visible_to(by).only(*NAMED))
-    rows = rows.prefetch_related(None).prefetch_related(people)
+    rows = rows.prefetch_related(None).select_related(None).defer(*UNSEEN)
     here = list(rows.filter(state__in=HERE).order_by("starts_at", "id")[:MOST_ROWS])
     expected = list(rows.filter(state__in=EXPECTED).order_by("starts_at", "id")[:MOST_ROWS])
     finished = list(rows.filter(state__in=FINISHED).order_by("-updated_at", "id")[:MOST_FINISHED])
-    counted = rows.prefetch_related(None).select_related(None).order_by().values("state").annotate(number=Count("pk"))
-    return Board(
-        here,
-        expected,
-        finished,
-        {row["state"]: row["number"] for row in counted},
-        list_undoable([*here, *expected, *finished]),
-    )
+    shown = [*here, *expected, *finished]
+    prefetch_related_objects(shown, *_names_only(by))
+    counted = rows.order_by().values("state").annotate(number=Count("pk"))
+    return Board(here, expected, finished, {row["state"]: row["number"] for row in counted}, list_undoable(shown))
+
+
+def _names_only(by: Membership) -> tuple[Prefetch | str, ...]:
+    """A row of Today and a card of the agenda say no more of a patient than the name; the rest many rows share."""
+    return Prefetch("patient", Patient.objects.visible_to(by).only(*NAMED)), "practitioner", "location", "type"
 
 
 def list_undoable(visits: Iterable[Appointment]) -> set[UUID]:
@@ -197,7 +198,9 @@ def load_rooms(location: Location, day: date, *, by: Membership) -> list[Column]
     known = {room.pk for room in rooms}
     low, high = day_bounds(day, location.zone)
     closed = plans.load_frame([], day - timedelta(days=1), day).location_blocks.get(location.pk, ())
-    here = [visit for visit in _visits(low, high, by=by) if visit.location_id == location.pk]
+    claims = Prefetch("resources", AppointmentResource.objects.order_by("id").only("appointment", "resource", "tenant"))
+    found = _visits(low, high, by=by).prefetch_related(claims)
+    here = [visit for visit in found if visit.location_id == location.pk]
     visits = _by(here, lambda visit: [c.resource_id for c in visit.resources.all() if c.resource_id in known] or [None])
     columns = [Column(day, room=room, visits=visits[room.pk]) for room in rooms]
     if visits[None]:
@@ -219,6 +222,7 @@ def _visits(
 ) -> QuerySet[Appointment]:
     """What stands in the book between two moments, at any place; a group's places stand in its one card."""
     rows = selectors.list_appointments(by=by).filter(session=None).exclude(state=State.CANCELLED).between(low, high)
+    rows = rows.prefetch_related(None).select_related(None).prefetch_related(*_names_only(by)).defer(*UNSEEN)
     rows = rows.exclude(state=State.HELD, hold_expires_at__lte=timezone.now())
     # No visit is longer, so the index on the beginning finds them all.
     rows = rows.filter(starts_at__gte=low - timedelta(minutes=LONGEST_VISIT_MINUTES)).order_by("starts_at", "id")

@@ -80,7 +80,7 @@ def write_name(family: str = "", given: str = "", title: str = "") -> str:
 
 def capitals(text: str) -> str:
     """Capitals where a script has them; Arabic, Han, Thai, Georgian and the rest stay as written."""
-    return "".join(_capital(character) for character in text)
+    return text.upper() if text.isascii() else "".join(_capital(character) for character in text)
 
 
 @lru_cache(maxsize=4096)
