@@ -41,6 +41,16 @@ TONES = {
     State.NO_SHOW: "bad",
     State.CANCELLED: "bad",
 }
+ICONS = {
+    State.REQUESTED: "circle-alert",
+    State.HELD: "hourglass",
+    State.CONFIRMED: "check",
+    State.ARRIVED: "user-check",
+    State.IN_ROOM: "door-open",
+    State.COMPLETED: "check-check",
+    State.NO_SHOW: "user-x",
+}
+"""Beside the word; on a card too narrow for the word they stand for it, and the word is still read aloud."""
 BUTTONS = {
     State.BOOKED: gettext_lazy("Accept"),
     State.CONFIRMED: gettext_lazy("Confirm"),
@@ -361,6 +371,7 @@ def _card(
         "who": visit.practitioner if column.room or not column.practitioner else None,
         "state_word": column.notes.get(visit.pk) or ("" if visit.state == State.BOOKED else state_word(visit)),
         "state": visit.state,
+        "icon": "users" if visit.patient_id is None else ICONS.get(visit.state, ""),
         "is_short": end - start <= 20,
         "is_tiny": end - start <= 30,
         "badges": badges(visit),

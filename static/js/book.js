@@ -34,6 +34,11 @@ if (narrow && matchMedia("(max-width: 760px)").matches && !new URLSearchParams(l
   location.replace(narrow);
 }
 
+// --- Of today, what happens about now is in sight -------------------------------------------------------------------------
+
+const now = $(".agenda .now-line");
+if (now) $(".agenda").scrollTop = Math.max(0, now.offsetTop - $(".agenda").clientHeight / 3);
+
 // --- The minute's refresh ------------------------------------------------------------------------------------------
 
 document.addEventListener("htmx:beforeRequest", (event) => {

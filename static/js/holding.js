@@ -22,7 +22,8 @@ class Hold {
     form.addEventListener("input", () => this.typing());
     setInterval(() => this.tick(), 1000);
     if (this.field.value) this.begin({ ...this.line.dataset, hold: this.field.value });
-    this.wanted = this.field.value ? this.choice : "";
+    // A page that says why a time was refused does not ask for that time again.
+    this.wanted = this.field.value || form.querySelector("[data-error-summary]") ? this.choice : "";
     this.look();
   }
 

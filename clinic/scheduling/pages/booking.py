@@ -87,6 +87,8 @@ def times_context(request, choices: Choices, *, moving=None, hold=None) -> dict:
         "choices": choices,
         "tiles": offered,
         "has_free": any(tile.is_free for tile in offered),
+        "is_one_place": len({tile.location.pk for tile in offered}) == 1,
+        "place": offered[0].location if offered else place,
         "day_words": presenting.day_words(choices.day),
         "previous": previous.isoformat() if previous >= today else "",
         "following": following.isoformat(),
