@@ -170,7 +170,7 @@ class DayQuery(Query):
 class DaySlotsViewSet(GenericViewSet):
     """Free times of everybody on one day."""
 
-    names_others = True  # by id, in its body or query: 404 for what is not here
+    names_others = ("list",)  # by id, in the body or the query: 404 for what is not here
     queryset = Practitioner.objects.none()
     serializer_class = DaySlotsSerializer
     requires = {"list": (Permission.APPOINTMENT_VIEW, Permission.APPOINTMENT_BOOK_OWN)}
@@ -290,7 +290,7 @@ class StatusQuery(Query):
 class AppointmentViewSet(GenericViewSet):
     """Appointments. Nothing is deleted: a visit is cancelled, and its history stays."""
 
-    names_others = True  # by id, in its body or query: 404 for what is not here
+    names_others = ("create", "holds")  # by id, in the body or the query: 404 for what is not here
     queryset = Appointment.objects.none()
     serializer_class = AppointmentSerializer
     versioned = True
@@ -493,7 +493,7 @@ class AppointmentViewSet(GenericViewSet):
             # A restricted chart comes masked; who may see that it is there may book for it.
             return Patient.objects.get(pk=patients.get_patient(patient_id, by=self.request.member).pk)
         if self.request.member.may(Permission.APPOINTMENT_BOOK):
-            raise FieldsRefused([problem("body", "patientId", msg=_("This field is required."), type="required")])
+            raise FieldsRefused([problem("body", "patientId", msg=_("Say who the patient is."), type="required")])
         own = patients.list_patients(by=self.request.member).first()
         if own is None:
             raise RuleBroken(_("You have no chart here yet; ask at the desk."), code="no_chart")
@@ -598,7 +598,7 @@ class TypeQuery(PageQuery):
 class AppointmentTypeViewSet(ResourceViewSet):
     """Kinds of visits; patients find those they may ask for."""
 
-    names_others = True  # by id, in its body or query: 404 for what is not here
+    names_others = ("create",)  # by id, in the body or the query: 404 for what is not here
     key = "appointment_types"
     queryset = AppointmentType.objects.none()
     serializer_class = AppointmentTypeSerializer
@@ -658,7 +658,7 @@ class ScheduleQuery(PageQuery):
 class ScheduleViewSet(RemovableMixin, ResourceViewSet):
     """Weekly hours of doctors (Doctolib's schedules), by the clock of the location."""
 
-    names_others = True  # by id, in its body or query: 404 for what is not here
+    names_others = ("create",)  # by id, in the body or the query: 404 for what is not here
     key = "schedules"
     queryset = WorkingHours.objects.none()
     serializer_class = ScheduleSerializer

@@ -171,6 +171,7 @@ class ExtraHours(TenantModel):
 
     class Meta:
         verbose_name = _("extra hours")
+        verbose_name_plural = _("extra hours")
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "practitioner", "day", "starts"], name="scheduling_extrahours_uniq"
@@ -201,9 +202,9 @@ class Leave(TenantModel):
     batch = models.UUIDField(
         null=True, editable=False, help_text=_("the changes of visits made with it, undone with it")
     )
-    created_by = TenantForeignKey(Membership, null=True, related_name="+")
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    cancelled_at = models.DateTimeField(null=True, editable=False)
+    created_by = TenantForeignKey(Membership, null=True, related_name="+", verbose_name=_("written by"))
+    created_at = models.DateTimeField(_("written at"), default=timezone.now, editable=False)
+    cancelled_at = models.DateTimeField(_("taken back at"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("leave")
@@ -291,8 +292,8 @@ class Appointment(TenantModel):
     ends_at = models.DateTimeField(_("until"))
     busy_from = models.DateTimeField(editable=False)
     busy_until = models.DateTimeField(editable=False)
-    wall_start = models.CharField(max_length=16, editable=False)
-    time_zone = models.CharField(max_length=64, editable=False)
+    wall_start = models.CharField(_("clock at the place"), max_length=16, editable=False)
+    time_zone = models.CharField(_("time zone"), max_length=64, editable=False)
 
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.BOOKED)
     is_live = models.BooleanField(default=True, editable=False)
@@ -470,14 +471,16 @@ class CalendarFeed(TenantModel):
 
     app_privileges = ("SELECT", "INSERT", "UPDATE")
 
-    practitioner = TenantForeignKey(Practitioner, null=True, related_name="feeds")
-    patient = TenantForeignKey(Patient, null=True, related_name="feeds")
+    practitioner = TenantForeignKey(Practitioner, null=True, related_name="feeds", verbose_name=_("practitioner"))
+    patient = TenantForeignKey(Patient, null=True, related_name="feeds", verbose_name=_("patient"))
     secret_hash = models.CharField(max_length=64, db_collation="C")
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    created_by = TenantForeignKey(Membership, null=True, related_name="+")
-    revoked_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(_("given out at"), default=timezone.now, editable=False)
+    created_by = TenantForeignKey(Membership, null=True, related_name="+", verbose_name=_("given out by"))
+    revoked_at = models.DateTimeField(_("closed at"), null=True)
 
     class Meta:
+        verbose_name = _("calendar address")
+        verbose_name_plural = _("calendar addresses")
         constraints = [
             models.UniqueConstraint(fields=["tenant", "secret_hash"], name="scheduling_calendarfeed_secret_uniq"),
             models.CheckConstraint(
@@ -597,12 +600,15 @@ class Reminder(TenantModel):
     app_privileges = ("SELECT", "INSERT", "UPDATE")
 
     appointment = TenantForeignKey(Appointment, related_name="reminders")
-    rule = TenantForeignKey(ReminderRule, models.PROTECT, related_name="+")
-    starts_at = models.DateTimeField()
-    created_at = models.DateTimeField(default=timezone.now)
-    outcome = models.CharField(max_length=12, default="planned")  # planned, sent, opted_out, no_address, pointless
+    rule = TenantForeignKey(ReminderRule, models.PROTECT, related_name="+", verbose_name=_("reminder rule"))
+    starts_at = models.DateTimeField(_("visit at"))
+    created_at = models.DateTimeField(_("written at"), default=timezone.now)
+    # planned, sent, opted_out, no_address, pointless
+    outcome = models.CharField(_("outcome"), max_length=12, default="planned")
 
     class Meta:
+        verbose_name = _("reminder")
+        verbose_name_plural = _("reminders")
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "appointment", "rule", "starts_at"], name="scheduling_reminder_once_uniq"

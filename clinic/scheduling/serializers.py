@@ -334,7 +334,7 @@ class NeedSerializer(KnownFieldsSerializer):
     def validate(self, attrs):
         # A change of the type is partial, and so is everything inside of it; a need is always whole.
         if "kind" not in attrs:
-            raise serializers.ValidationError({"kind": _("This field is required.")}, code="required")
+            raise serializers.ValidationError({"kind": _("Say whether it is a room or a device.")}, code="required")
         return {"category": ""} | attrs
 
 

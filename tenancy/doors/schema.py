@@ -50,7 +50,7 @@ class HouseAutoSchema(AutoSchema):
 
     def _errors(self, operation) -> list[str]:
         codes = ["400", "401", "403", "429"]
-        if "{" in self.path or getattr(self.view, "names_others", False):
+        if "{" in self.path or self._action() in getattr(self.view, "names_others", ()):
             codes.append("404")
         if self.method in UNSAFE:
             codes.append("409")
