@@ -184,7 +184,8 @@ def _lapsed(request, hold: Appointment, sentence: str, *, reason: str):
     policy = read_policy()
     near = []
     if hold.type and hold.starts_at > timezone.now():
-        near = own_times.nearest_times([hold.practitioner], hold.starts_at, type=hold.type)
+        chart = find_own_chart(by=request.member)
+        near = own_times.nearest_times([hold.practitioner], hold.starts_at, type=hold.type, patient=chart)
     context = _about(hold, policy) | {
         "refusal": sentence,
         "near": saying.near(near, by=request.member),
@@ -283,16 +284,17 @@ def _times(request, type: AppointmentType | None, policy, *, moving: Appointment
     person = _person(request, people, moving)
     wanted = [person] if person else people
     low, last = own_times.bounds_of(type)
+    about = {"type": type, "patient": find_own_chart(by=request.member), "moving": moving}
     first = min(max(asked.read_day(request.GET.get("from"), low), low), last)
     if "from" not in request.GET:
-        soonest = own_times.first_free(wanted, low, type=type, moving=moving)
+        soonest = own_times.first_free(wanted, low, **about)
         first = _day_of(soonest) if soonest else low
     until = min(first + WEEK - timedelta(days=1), last)
-    found = own_times.find_own_times(wanted, first, until, type=type, moving=moving)
+    found = own_times.find_own_times(wanted, first, until, **about)
     if person is None:
         found = tiles.first_of_each(found)
     days = saying.days(found, by=request.member)
-    after = own_times.first_free(wanted, until + timedelta(days=1), type=type, moving=moving) if until < last else None
+    after = own_times.first_free(wanted, until + timedelta(days=1), **about) if until < last else None
     zones = {tile.location.time_zone for day in days for tile in day["tiles"]}
     return {
         "days": days,

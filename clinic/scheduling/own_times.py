@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.users.models import Membership
+from clinic.patients.models import Patient
 from clinic.practitioners.models import Practitioner
 
 from . import plans
@@ -18,6 +19,7 @@ from .availability import Slot, nearest, slots
 from .models import Appointment, AppointmentType, ExtraHours, SelfServicePolicy, TypePerformer, WorkingHours
 from .policy import read_policy
 from .qualified import only_qualified
+from .states import State
 
 NEAR_DAYS = 14
 SEARCH_STEP = 14
@@ -54,12 +56,14 @@ def find_own_times(
     last: date,
     *,
     type: AppointmentType | None,
+    patient: Patient | None = None,
     moving: Appointment | None = None,
 ) -> list[Slot]:
     """Free times patients may take from `first` to `last`, both included, in order of time.
 
     `moving` is a visit whose own time is free to it, and whose length counts.
-    Whoever lacks what the kind of visit needs on that day is not offered.
+    Whoever lacks what the kind of visit needs on that day is not offered, nor
+    is a time at which the `patient` is expected elsewhere.
     """
     people = list(people)
     kind = type or AppointmentType(minutes=DEFAULT_MINUTES)
@@ -70,7 +74,17 @@ def find_own_times(
     found = [slot for slot in slots(plan, demand) if slot.starts > now]
     if moving is not None:
         found = [slot for slot in found if (slot.starts, slot.practitioner_id) != _place_of(moving)]
-    return only_qualified(found, people, type)
+    return only_qualified(_without_own(found, patient, moving), people, type)
+
+
+def _without_own(found: list[Slot], patient: Patient | None, moving: Appointment | None) -> list[Slot]:
+    """Those at which the patient has no other visit; times they keep while they book are given back, and no visit."""
+    if patient is None or not found:
+        return found
+    visits = Appointment.objects.live().filter(patient=patient.pk).between(found[0].starts, found[-1].ends)
+    is_kept = Q(state=State.HELD, source=Appointment.Source.PATIENT)
+    busy = list(visits.exclude(is_kept).exclude(pk=moving.pk if moving else None).values_list("starts_at", "ends_at"))
+    return [slot for slot in found if not any(low < slot.ends and slot.starts < high for low, high in busy)]
 
 
 def _place_of(visit: Appointment) -> tuple[datetime, UUID]:
@@ -87,14 +101,19 @@ def bounds_of(type: AppointmentType | None) -> tuple[date, date]:
 
 
 def first_free(
-    people: Iterable[Practitioner], after: date, *, type: AppointmentType | None, moving: Appointment | None = None
+    people: Iterable[Practitioner],
+    after: date,
+    *,
+    type: AppointmentType | None,
+    patient: Patient | None = None,
+    moving: Appointment | None = None,
 ) -> Slot | None:
     """The first time patients may take on `after` or later; None where there is none up to the horizon."""
     low, last = bounds_of(type)
     people, first = list(people), max(after, low)
     while first <= last:
         until = min(first + timedelta(days=SEARCH_STEP - 1), last)
-        if found := find_own_times(people, first, until, type=type, moving=moving):
+        if found := find_own_times(people, first, until, type=type, patient=patient, moving=moving):
             return found[0]
         first = until + timedelta(days=1)
     return None
@@ -105,10 +124,11 @@ def nearest_times(
     wanted: datetime,
     *,
     type: AppointmentType | None,
+    patient: Patient | None = None,
     moving: Appointment | None = None,
 ) -> list[Slot]:
     """Up to three times patients may take, the nearest to `wanted` first; near the lead time where it lies before."""
     low, high = bounds_of(type)
     middle = min(max(wanted.date(), low), high)
     first, last = max(low, middle - timedelta(days=NEAR_DAYS)), min(high, middle + timedelta(days=NEAR_DAYS))
-    return nearest(find_own_times(people, first, last, type=type, moving=moving), wanted)
+    return nearest(find_own_times(people, first, last, type=type, patient=patient, moving=moving), wanted)

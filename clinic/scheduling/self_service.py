@@ -58,7 +58,7 @@ def book_own(wanted: Wanted, *, by: Membership, hold: bool = False) -> Appointme
     if hold and state != State.BOOKED:
         raise RuleBroken(_("This time can be asked for, not kept."), code="not_bookable")
     wanted = replace(wanted, source=Appointment.Source.PATIENT)
-    with _in_words_for_patients(wanted.practitioner, wanted.starts_at, wanted.type, wanted.location):
+    with _in_words_for_patients(wanted):
         refuse_too_soon_or_late(wanted.type, wanted.starts_at)
         if not hold:
             return services.book(wanted, by=by, state=state)
@@ -164,7 +164,8 @@ def move_own(
     if refusal := why_not_moved(appointment, read_policy()):
         raise refusal
     person, place = practitioner or appointment.practitioner, location or appointment.location
-    with _in_words_for_patients(person, starts_at, appointment.type, place, moving=appointment):
+    wanted = Wanted(appointment.patient, person, starts_at, location=place, type=appointment.type)
+    with _in_words_for_patients(wanted, moving=appointment):
         refuse_too_soon_or_late(appointment.type, starts_at)
         return services.reschedule(
             appointment, by=by, starts_at=starts_at, practitioner=practitioner, location=location
@@ -270,29 +271,23 @@ def refuse_too_soon_or_late(type: AppointmentType | None, starts_at: datetime) -
 
 
 @contextmanager
-def _in_words_for_patients(
-    person: Practitioner,
-    starts_at: datetime,
-    type: AppointmentType | None,
-    location: Location | None,
-    *,
-    moving: Appointment | None = None,
-) -> Iterator[None]:
+def _in_words_for_patients(wanted: Wanted, *, moving: Appointment | None = None) -> Iterator[None]:
     """Say a refusal without other people's affairs, and propose only times that patients may take."""
     try:
         with transaction.atomic():
             yield
     except TimeTaken as refused:
-        near = own_times.nearest_times([person], starts_at, type=type, moving=moving)
-        near = near or own_times.nearest_times(own_times.list_people(type), starts_at, type=type, moving=moving)
+        about = {"type": wanted.type, "patient": wanted.patient, "moving": moving}
+        near = own_times.nearest_times([wanted.practitioner], wanted.starts_at, **about)
+        near = near or own_times.nearest_times(own_times.list_people(wanted.type), wanted.starts_at, **about)
         raise refused.__class__(_sentence_of(refused), who=refused.who, nearest=near) from None
-    except NotQualified as refused:
-        sentence = _("%(name)s can not be booked for this online.") % {"name": person.name}
-        raise NotQualified(f"{sentence} {call_us(location)}", refused.gaps) from None
+    except NotQualified:
+        sentence = _("%(name)s can not be booked for this online.") % {"name": wanted.practitioner.name}
+        raise NotQualified(f"{sentence} {call_us(wanted.location)}", []) from None
     except RuleBroken as refused:
         if refused.code not in {"archived_patient", "deceased_patient"}:
             raise
-        raise RuleBroken(f"{_('Your chart is closed.')} {call_us(location)}", code=refused.code) from None
+        raise RuleBroken(f"{_('Your chart is closed.')} {call_us(wanted.location)}", code=refused.code) from None
 
 
 def _sentence_of(refused: TimeTaken) -> str:

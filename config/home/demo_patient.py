@@ -52,14 +52,14 @@ def seed_patient(staff: dict[str, Membership]) -> None:
     kind = AppointmentType.objects.get(code="general-consultation")
     _write_past(chart, kind, desk)
     today = timezone.localdate()
-    soonest = own_times.first_free(own_times.list_people(kind), today, type=kind)
+    soonest = own_times.first_free(own_times.list_people(kind), today, type=kind, patient=chart)
     if soonest:
         services.book(_wanted(chart, kind, soonest, "Cough since Friday"), by=desk)
-    later = own_times.first_free(own_times.list_people(kind), today + timedelta(days=5), type=kind)
+    later = own_times.first_free(own_times.list_people(kind), today + timedelta(days=5), type=kind, patient=chart)
     if later:
         self_service.book_own(_wanted(chart, kind, later, "Blood pressure"), by=member)
     video = AppointmentType.objects.get(code="video-consultation")
-    asked = own_times.first_free(own_times.list_people(video), today + timedelta(days=8), type=video)
+    asked = own_times.first_free(own_times.list_people(video), today + timedelta(days=8), type=video, patient=chart)
     if asked:
         self_service.book_own(_wanted(chart, video, asked, "Questions about the new medicine"), by=member)
     audit.record(SEEDED, None, by=None)

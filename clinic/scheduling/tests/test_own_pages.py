@@ -381,6 +381,26 @@ def test_a_taken_time_is_refused_with_the_nearest(portal, visit_type, dario, hou
     assert portal.post(url("times", visit_type), {"take": near[0]}).status_code == 302
 
 
+def test_no_time_is_proposed_at_which_the_patient_is_elsewhere(portal, visit_type, house, dario, booked, chart):
+    """Somebody else is free at nine, the patient is not; what they only keep is given back, and so is no hindrance."""
+    eva = make_practitioner("Eva", "Roa")
+    work(eva, house)
+    visit = booked(9)
+
+    offered = html.unescape(portal.get(url("times", visit_type), {"from": MONDAY.isoformat()}).content.decode())
+    refused = portal.post(url("times", visit_type), {"slot": slot(eva, house, 9)})
+
+    assert slot(eva, house, 9) not in offered
+    assert slot(eva, house, 9, 30) in offered or slot(dario, house, 9, 30) in offered
+    assert "You have another appointment then." in text_of(refused)
+    assert slot(eva, house, 9) not in re.findall(r'name="take" value="([^"]*)"', html.unescape(refused.text))
+    assert own_times.find_own_times([eva], MONDAY, MONDAY, type=visit_type)[0].starts == visit.starts_at
+    asked = {"type": visit_type, "patient": chart}
+    assert own_times.find_own_times([eva], MONDAY, MONDAY, **asked, moving=visit)[0].starts == visit.starts_at
+    portal.post(url("times", visit_type), {"slot": slot(eva, house, 10)})
+    assert at(MONDAY, 10) in {found.starts for found in own_times.find_own_times([dario], MONDAY, MONDAY, **asked)}
+
+
 @pytest.mark.parametrize("value", ["", "x", "2030-01-07T09:00+0000|a|b", "later|now"])
 def test_a_time_that_was_never_offered_is_not_there(portal, visit_type, dario, value):
     assert portal.post(url("times", visit_type), {"slot": value}).status_code == 404
