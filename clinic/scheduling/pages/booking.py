@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.drafts.restoring import KeptWords, find_draft
 from accounts.guards import requires
 from accounts.permissions import Permission
 from clinic.patients import selectors as patients
@@ -29,6 +30,7 @@ from . import asked
 MOST_FOUND = 12
 MOST_EXPLAINED = 8
 WHY = "why"
+TYPED = ("reason", "repeat", "times", "other_time", "overbook_reason", "override_reason")
 
 
 @dataclass
@@ -133,7 +135,7 @@ def explain_refusal(refusal: Exception, by) -> dict:
 @requires(Permission.APPOINTMENT_BOOK)
 def book(request):
     """The booking page. Nothing typed is lost by a clash: it is said, and the three nearest times stand on top."""
-    member = request.member
+    member, draft = request.member, _draft_for(request)
     words = request.POST if request.method == "POST" else request.GET
     patient_id = asked.read_id(words.get("patient"))
     patient = patients.get_patient(patient_id, by=member) if patient_id else None
@@ -141,7 +143,7 @@ def book(request):
     said, refused = go(request, choices), {}
     hold_id = asked.read_id(words.get("hold"))
     is_sent = request.method == "POST" and "go" not in request.POST and "show" not in request.POST
-    form = BookingForm(request.POST if is_sent else None, initial=_first_words(request))
+    form = BookingForm(request.POST if is_sent else None, initial=_first_words(request, draft))
     if is_sent and patient is None:
         form.add_error(None, _("Choose a patient."))
     if is_sent and form.is_valid():
@@ -161,6 +163,7 @@ def book(request):
         | {
             "form": form,
             "patient": patient,
+            "draft": draft,
             "said": said,
             "kept": presenting.kept(kept, timezone.now()) if kept else None,
             "wanted": wanted_value(request, form, choices) if refused.get("needs_overbooking") else "",
@@ -180,10 +183,19 @@ def wanted_value(request, form: TimeForm, choices: Choices) -> str:
     return tiles.value_of(*chosen) if chosen and chosen[2] else ""
 
 
-def _first_words(request) -> dict:
+def _draft_for(request) -> KeptWords | None:
+    """What was typed for this very patient and never sent. The time is not among it: it is free for others by now."""
+    draft = find_draft(request)
+    if draft is None or draft.data.get("patient", "") != request.GET.get("patient", ""):
+        return None
+    standing = {"repeat": "", "times": "4"}
+    return draft if any(draft.data.get(name, "") not in {"", standing.get(name, "")} for name in TYPED) else None
+
+
+def _first_words(request, draft: KeptWords | None) -> dict:
     """What stands in a form that was not sent: words kept over a change of the day, a fresh key, a clicked time."""
-    typed = ("reason", "repeat", "times", "other_time", "overbook_reason", "override_reason")
-    kept = {name: request.POST[name] for name in typed if name in request.POST}
+    words = draft.data if draft else request.POST
+    kept = {name: words[name] for name in TYPED if name in words and (draft is None or name != "other_time")}
     key = request.POST.get("submit_key") or str(uuid.uuid4())
     return {"submit_key": key, "other_time": request.GET.get("time", ""), "times": 4} | kept
 

@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.users.tests.factories import MembershipFactory
@@ -172,3 +173,22 @@ def test_find_hold_is_one_of_ones_own_that_stands(nurse, doctor, form, page_clie
     assert holding.find_hold(hold, by=nurse).pk == uuid.UUID(hold)
     assert holding.find_hold(hold, by=doctor) is None
     assert holding.find_hold(None, by=nurse) is None
+
+
+def test_what_was_typed_for_a_patient_stands_there_again_and_no_time_with_it(nurse, form, patient, page_client):
+    browser = page_client(nurse)
+    hold = browser.post(HOLD, form).json()["hold"]
+    words = form | {"hold": hold, "reason": "Cough since Friday", "draft": BOOK}
+    assert browser.post(reverse("drafts:save"), words).status_code == 200
+
+    again = browser.get(f"{BOOK}?patient={patient.pk}").content.decode()
+    another = browser.get(f"{BOOK}?patient={PatientFactory(by=nurse).pk}").content.decode()
+
+    assert "Cough since Friday" in again
+    assert "stands here again" in again
+    assert hold not in again
+    assert form["submit_key"] not in again
+    assert "Cough since Friday" not in another
+    # Booked, the draft is gone.
+    assert browser.post(BOOK, words).status_code == 302
+    assert "Cough since Friday" not in browser.get(f"{BOOK}?patient={patient.pk}").content.decode()
