@@ -290,6 +290,7 @@ class StatusQuery(Query):
 class AppointmentViewSet(GenericViewSet):
     """Appointments. Nothing is deleted: a visit is cancelled, and its history stays."""
 
+    changes_by_post = ("set_status", "undo")  # they honour If-Match
     names_others = ("create", "holds")  # by id, in the body or the query: 404 for what is not here
     queryset = Appointment.objects.none()
     serializer_class = AppointmentSerializer

@@ -682,6 +682,18 @@ def test_d18_status_takes_both_vocabularies_in_body_and_address(visit, program):
     assert problems(post("?new_status=gone")) == {"query.new_status": "choice"}
 
 
+def test_d18_status_honours_if_match_and_says_so(visit, program, settings):
+    body = {"state": "arrived"}
+
+    assert refusal(program.post(one(visit, "/status"), body, headers={"If-Match": '"7"'})) == (412, "stale_version")
+    assert program.post(one(visit, "/status"), body, headers={"If-Match": '"1"'}).json()["version"] == 2
+    settings.API_DOCS = "public"
+    paths = program.get("/api/openapi.json").json()["paths"]
+    for path in ("/api/appointments/{id}/status", "/api/appointments/{id}/undo"):
+        assert "If-Match" in {parameter["name"] for parameter in paths[path]["post"]["parameters"]}
+        assert "412" in paths[path]["post"]["responses"]
+
+
 def test_d18_a_request_is_confirmed_once(own_chart, patient_user, asked, program, api_client):
     made = api_client(patient_user).post("/api/appointments", asked(patientId=None)).json()
 
