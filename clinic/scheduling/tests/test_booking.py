@@ -435,3 +435,37 @@ def test_checking_without_a_lock_books_twice(open_house):
         doubles += results.count("booked") > 1
 
     assert doubles
+
+
+def test_of_many_bookers_of_a_group_as_many_as_it_has_places_get_in(open_house):
+    """Negative control: with one place more, one more gets in."""
+    tenant, nurse, found, house, patients = open_house
+    for capacity, hour in ((5, 9), (6, 11)):
+        with tenant_context(tenant.id):
+            kind = make_type(f"group-{capacity}", capacity=capacity)
+
+        def join(number, kind=kind, hour=hour):
+            wanted = Wanted(patient=patients[number], practitioner=found, location=house, type=kind,
+                            starts_at=at(MONDAY, hour))  # fmt: skip
+            services.book(wanted, by=nurse)
+
+        results = race(tenant, len(patients), join)
+
+        assert sorted(set(results)) == ["GroupFull", "booked"]
+        assert results.count("booked") == capacity
+        with tenant_context(tenant.id):
+            assert Appointment.objects.filter(patient=None, type=kind).count() == 1
+
+
+def test_a_kept_time_saved_by_many_presses_becomes_one_visit(open_house):
+    tenant, nurse, found, house, patients = open_house
+    wanted = Wanted(patient=patients[0], practitioner=found, location=house, starts_at=at(MONDAY, 9))
+    with tenant_context(tenant.id):
+        hold = services.book(wanted, by=nurse, state=State.HELD)
+    seen, save = set(), replace(wanted, hold=hold.pk, submit_key=uuid.uuid4())
+
+    results = race(tenant, 12, lambda _number: seen.add(services.book(save, by=nurse).pk))
+
+    assert (results, seen) == (["booked"] * 12, {hold.pk})
+    with tenant_context(tenant.id):
+        assert [(visit.pk, visit.state) for visit in Appointment.objects.all()] == [(hold.pk, State.BOOKED)]

@@ -197,6 +197,26 @@ def test_a_time_is_kept_while_somebody_types_and_becomes_the_visit(site, opens, 
     assert kept_times(site) == []
 
 
+def test_a_time_that_lapses_is_said_and_kept_again_at_the_next_key(site, opens, book):
+    wednesday = next_day(2, after=21)
+    patient = site.patient(first_name="Lana", first_last_name="Lapse")
+    page = opens()
+    page.clock.install()
+    page.goto(f"/appointments/new/?practitioner={book['practitioner'].pk}&day={wednesday}&patient={patient.pk}")
+    page.get_by_role("radio", name="09:00").check()
+    expect(page.get_by_role("status").filter(has_text="is kept for you until")).to_be_visible()
+
+    site.work(lambda: Appointment.objects.filter(state=State.HELD).update(hold_expires_at=timezone.now()))
+    page.clock.fast_forward(601_000)
+    expect(page.get_by_role("status").filter(has_text="not kept for you any more")).to_be_visible()
+    expect(page.get_by_role("button", name="Keep it again")).to_be_visible()
+    assert troubles_of(page) == []
+    page.get_by_label("Reason for the visit").press_sequentially("Cough")
+    expect(page.get_by_role("status").filter(has_text="09:00 is kept for you until")).to_be_visible()
+    expect(page.get_by_label("Reason for the visit")).to_have_value("Cough")
+    page.goto("/agenda/")
+
+
 def test_leaving_the_page_lets_the_time_go_and_saving_keeps_it(site, opens, book):
     tuesday = next_day(1, after=14)
     patient = site.patient(first_name="Lou", first_last_name="Leaver")
