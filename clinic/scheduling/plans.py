@@ -7,7 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import BigIntegerField, Func
+from django.db.models import FloatField, Func
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -267,8 +267,8 @@ def _claims(needed: set[UUID], low: datetime, high: datetime, ignore: UUID | Non
 class _Seconds(Func):
     """A moment as whole seconds since 1970."""
 
-    template = "EXTRACT(EPOCH FROM %(expressions)s)::bigint"
-    output_field = BigIntegerField()
+    template = "DATE_PART('epoch', %(expressions)s)"  # EXTRACT works out a numeric, which takes twice as long
+    output_field = FloatField()
 
 
 def _closed(locations: dict[UUID, Location], first: date, last: date) -> dict[UUID, list[Block]]:
