@@ -170,7 +170,13 @@ def keep(request, visit_id):
         return redirect("own_visits:visit", visit.pk)
     if hold.state != State.HELD or hold.hold_expires_at <= timezone.now():
         return _lapsed(request, hold, _("The time is no longer kept for you."), reason=request.POST.get("reason", ""))
-    context = _about(hold, read_policy()) | {"form": form, "facts": saying.facts(hold), "kept": saying.kept(hold)}
+    policy = read_policy()
+    context = _about(hold, policy) | {
+        "form": form,
+        "facts": saying.facts(hold),
+        "kept": saying.kept(hold),
+        "can_cancel_until": saying.cancel_until(hold, policy),
+    }
     return render(request, "own_visits/keep.html", context, status=422 if request.method == "POST" else 200)
 
 
@@ -285,10 +291,9 @@ def _times(request, type: AppointmentType | None, policy, *, moving: Appointment
     wanted = [person] if person else people
     low, last = own_times.bounds_of(type)
     about = {"type": type, "patient": find_own_chart(by=request.member), "moving": moving}
-    first = min(max(asked.read_day(request.GET.get("from"), low), low), last)
-    if "from" not in request.GET:
-        soonest = own_times.first_free(wanted, low, **about)
-        first = _day_of(soonest) if soonest else low
+    soonest = own_times.first_free(wanted, low, **about)
+    begin = _day_of(soonest) if soonest else low
+    first = min(max(asked.read_day(request.GET.get("from"), begin), begin), last)
     until = min(first + WEEK - timedelta(days=1), last)
     found = own_times.find_own_times(wanted, first, until, **about)
     if person is None:
@@ -301,7 +306,7 @@ def _times(request, type: AppointmentType | None, policy, *, moving: Appointment
         "person": person,
         "people": people,
         "span": _span(first, until),
-        "earlier": (first - WEEK).isoformat() if first > low + timedelta(days=1) else "",
+        "earlier": max(first - WEEK, begin).isoformat() if first > begin else "",
         "later": _day_of(after).isoformat() if after else "",
         "zone": presenting.zone_words(zones.pop()) if len(zones) == 1 else "",
         "many_places": len({tile.location.pk for day in days for tile in day["tiles"]}) > 1,

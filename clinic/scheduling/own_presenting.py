@@ -98,6 +98,12 @@ def choices(visit: Appointment, policy: SelfServicePolicy) -> dict[str, Any]:
     }
 
 
+def cancel_until(hold: Appointment, policy: SelfServicePolicy) -> str:
+    """Until when a visit could be cancelled online once it is booked; "" where that would be over, or is not let."""
+    until = self_service.cancel_until(hold, policy)
+    return say_when(until, hold.location.zone) if policy.may_cancel and until > timezone.now() else ""
+
+
 def sentence_of(refusal: RuleBroken | NotAllowed | None, visit: Appointment | None, policy: SelfServicePolicy) -> str:
     """A refusal without whom to call: beside it the page shows the number as something to press. "" for none."""
     location = visit.location if visit else None

@@ -302,6 +302,26 @@ def test_a_time_is_kept_then_booked(portal, visit_type, dario, house, chart, pat
     assert Appointment.objects.get().reason == "Cough since Friday"
 
 
+def test_before_booking_the_cut_off_is_said(portal, visit_type, dario, house, admin):
+    kept = portal.post(url("times", visit_type), {"slot": slot(dario, house, 9)}).url
+
+    assert "You can cancel online until" in text_of(portal.get(kept))
+    decide(admin, cancel_hours=720)
+    assert "it can be cancelled by telephone only" in text_of(portal.get(kept))
+
+
+def test_earlier_and_later_lead_to_where_times_are(portal, visit_type, dario, house):
+    first = own_times.first_free([dario], date.today(), type=visit_type).starts.astimezone(house.zone).date()
+    where = url("times", visit_type)
+
+    begin = portal.get(where).content.decode()
+    later = portal.get(where, {"from": (first + timedelta(days=9)).isoformat()}).content.decode()
+
+    assert "Earlier" not in begin
+    assert "Later" in begin
+    assert f"from={first + timedelta(days=2)}" in later
+
+
 def test_a_kept_time_is_nobody_elses(portal, visit_type, dario, house, nurse):
     portal.post(url("times", visit_type), {"slot": slot(dario, house, 9)})
 
