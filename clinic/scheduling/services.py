@@ -235,7 +235,7 @@ def reschedule(
         appointment.is_exception = True
     _write(appointment, chosen, is_new=False)
     _note_move(appointment, before, by=by, reason=reason or overbook_reason, batch=batch)
-    _after_move(appointment, freed, by=by)
+    _after_move(appointment, freed, by=by, reason=reason)
     return appointment
 
 
@@ -273,7 +273,7 @@ def put_back(appointment: Appointment, change: AppointmentChange, *, by: Members
     appointment.sequence += 1
     _write(appointment, chosen, is_new=False)
     _note_move(appointment, before, by=by, reason=_("Undone"))
-    _after_move(appointment, freed, by=by)
+    _after_move(appointment, freed, by=by, reason=_("Undone"))
     return appointment
 
 
@@ -299,7 +299,7 @@ def shift(appointment: Appointment, starts_at: datetime, *, reason: str) -> Appo
     _refuse_clash(appointment, claimed, by=None, lane=appointment.lane)
     appointment.sequence += 1
     _write(appointment, claimed, is_new=False)
-    _move_places(appointment)
+    _move_places(appointment, by=None, reason=reason)
     _note_move(appointment, before, by=None, reason=reason)
     if appointment.wall_start != clock:
         for visit in _whole(appointment):
@@ -684,9 +684,13 @@ def _whole(appointment: Appointment) -> list[Appointment]:
     )
 
 
-def _move_places(session: Appointment) -> None:
-    """Those who are in a session go where it goes. Raises TimeTaken when one of them is elsewhere then."""
+def _move_places(session: Appointment, *, by: Membership | None, reason: str) -> None:
+    """Those who are in a session go where it goes. Raises TimeTaken when one of them is elsewhere then.
+
+    The move stands in the story of each; it is undone with its session, so the batch is the session's alone.
+    """
     for place in _places(session):
+        before = _facts(place)
         names = (
             "practitioner",
             "location",
@@ -702,6 +706,7 @@ def _move_places(session: Appointment) -> None:
         _refuse_busy_patient(place)
         place.sequence += 1
         _write(place, (), is_new=False)
+        _note_move(place, before, by=by, reason=reason)
 
 
 def _close_if_empty(session: Appointment, *, by: Membership | None) -> None:
@@ -999,9 +1004,9 @@ def _note(
     )  # fmt: skip
 
 
-def _after_move(moved: Appointment, freed: Appointment, *, by: Membership | None) -> None:
+def _after_move(moved: Appointment, freed: Appointment, *, by: Membership | None, reason: str) -> None:
     """What follows a move: places go with their session, an empty session closes, people hear of it."""
-    _move_places(moved)
+    _move_places(moved, by=by, reason=reason)
     if freed.session is not None and freed.session_id != moved.session_id:
         _close_if_empty(freed.session, by=by)
     if moved.state != State.HELD:

@@ -1,5 +1,6 @@
 """Sessions with places for several people: join, fill up, leave, move, cancel, take back."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,8 @@ from django.utils import timezone
 
 from clinic.patients.restricting import restrict_chart
 from clinic.patients.tests.factories import PatientFactory
-from clinic.scheduling import selectors, series, services
+from clinic.scheduling import disturbances, selectors, series, services
+from clinic.scheduling.disturbances import Decision
 from clinic.scheduling.models import Appointment
 from clinic.scheduling.services import GroupFull, TimeTaken, Wanted
 from clinic.scheduling.states import State
@@ -149,6 +151,40 @@ def test_a_session_moves_with_everybody_in_it(join, monday, nurse):
         "11:00",
         at(monday, 11),
     )
+
+
+def test_the_move_of_a_session_stands_in_the_story_of_each_and_goes_back_in_one(join, monday, nurse):
+    visits = [join(), join()]
+    batch = uuid.uuid4()
+    services.reschedule(visits[0].session, by=nurse, starts_at=at(monday, 11), reason="Flooded", batch=batch)
+    for visit in visits:
+        last = visit.changes.order_by("-at", "-id").first()
+        assert (last.action, last.reason, last.after["starts_at"]) == ("moved", "Flooded", at(monday, 11).isoformat())
+
+    assert series.undo_batch(batch, by=nurse) == 1
+
+    for visit in visits:
+        visit.refresh_from_db()
+        assert visit.starts_at == at(monday, 9)
+
+
+def test_ill_today_moves_a_group_as_a_whole_and_never_into_another(join, quintero, place, yoga, monday, nurse):
+    visit, other = join(), make_practitioner("Berta", "Zapata")
+    work(other, place)
+    services.book(
+        Wanted(patient=PatientFactory(by=nurse), practitioner=other, starts_at=at(monday, 9), type=yoga), by=nurse
+    )
+
+    (proposal,) = disturbances.propose(quintero, at(monday, 0), at(monday, 23))
+
+    assert proposal.appointment == visit.session
+    assert (proposal.slot.practitioner_id, proposal.slot.starts) == (other.pk, at(monday, 9, 30))
+    decision = Decision(visit.session_id, "move", proposal.slot.starts, other)
+    disturbances.take_leave(
+        quintero, by=nurse, kind="illness", starts_at=at(monday, 0), ends_at=at(monday, 23), decisions=[decision]
+    )
+    visit.refresh_from_db()
+    assert (visit.practitioner_id, visit.starts_at) == (other.pk, at(monday, 9, 30))
 
 
 def test_a_session_does_not_move_to_where_one_of_them_is_elsewhere(join, place, monday, nurse):
