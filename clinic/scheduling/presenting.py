@@ -22,7 +22,7 @@ from clinic.practitioners.models import Practitioner
 from .agenda import HERE, Column
 from .models import Appointment, AppointmentChange, Reminder, WaitLimits
 from .states import MOVES, UPCOMING, State
-from .wall_time import wall_of
+from .wall_time import NoSuchTime, moment_of, wall_of
 
 STEP = 5  # minutes a row of the agenda stands for
 LEAST_ROWS = 3  # a shorter visit is drawn as long as one line of text
@@ -104,9 +104,10 @@ def short_day(day: date) -> str:
     return date_format(day, pgettext("the day of a column or a message", "D j M"))
 
 
-def zone_words(name: str) -> str:
-    """A zone as people read it: "America/Bogota (UTC-5)" without underscores."""
-    moment = timezone.now().astimezone(ZoneInfo(name))
+def zone_words(name: str, day: date | None = None) -> str:
+    """A zone as people read it, with how far it is from UTC at noon of that day, or now: "America/Bogota (UTC-5)"."""
+    zone = ZoneInfo(name)
+    moment = datetime.combine(day, time(12), zone) if day else timezone.now().astimezone(zone)
     minutes = int(moment.utcoffset().total_seconds()) // 60
     hours, rest = divmod(abs(minutes), 60)
     offset = f"UTC{'−' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
@@ -269,6 +270,31 @@ def _minutes(moment: datetime, day: date, zone: ZoneInfo) -> int:
     return max(0, min(1440, int((wall - datetime.combine(day, time())).total_seconds() // 60)))
 
 
+def _end(visit: Appointment, day: date, zone: ZoneInfo) -> int:
+    """Where a visit ends on the clock of a day: as long as it is, also over an hour that is left out or comes twice."""
+    start = wall_of(visit.starts_at, zone)
+    if start.date() != day:
+        return _minutes(visit.ends_at, day, zone)
+    return min(1440, start.hour * 60 + start.minute + visit.minutes)
+
+
+def _gap(day: date, zone: ZoneInfo) -> tuple[int, int] | None:
+    """The minutes of a day that the clock jumps over; None on all days but one a year."""
+    midnight = datetime.combine(day, time(), zone)
+    if midnight.utcoffset() == (midnight + timedelta(days=1)).utcoffset():
+        return None
+    missing = [minute for minute in range(0, 1440, 15) if not _exists(day, minute, zone)]
+    return (missing[0], missing[-1] + 15) if missing else None
+
+
+def _exists(day: date, minute: int, zone: ZoneInfo) -> bool:
+    try:
+        moment_of(datetime.combine(day, time(minute // 60, minute % 60)), zone, fold=0)
+    except NoSuchTime:
+        return False
+    return True
+
+
 def _range(columns: list[Column], zone: ZoneInfo) -> tuple[int, int]:
     """From which hour to which the day is drawn."""
     spans = [
@@ -330,7 +356,7 @@ def _cards(column: Column, zone: ZoneInfo, first: int, last: int, *, may_move: b
     cards, cluster, reach = [], [], 0
     for visit in sorted(column.visits, key=lambda visit: (visit.starts_at, visit.lane)):
         start = _minutes(visit.starts_at, column.day, zone)
-        end = max(_minutes(visit.ends_at, column.day, zone), start + LEAST_ROWS * STEP)
+        end = max(_end(visit, column.day, zone), start + LEAST_ROWS * STEP)
         if cluster and start >= reach:
             _share(cluster)
             cluster = []
@@ -387,6 +413,8 @@ def _shades(column: Column, zone: ZoneInfo, first: int, last: int) -> Iterable[d
         if start < end:
             words = _("Closed") if block.kind == "closed" else block.words
             named.append((start, end, words, block.kind))
+    if (gap := _gap(column.day, zone)) and gap[0] < last and gap[1] > first:
+        named.append((max(first, gap[0]), min(last, gap[1]), _("No such time: the clocks go forward"), "closed"))
     for start, end, words, kind in sorted(named):
         yield {"place": _place(start, end, first, last), "words": words, "kind": kind}
     if column.windows is None:
@@ -407,6 +435,7 @@ def _free(column: Column, zone: ZoneInfo, first: int, last: int, now: datetime) 
     day, who = column.day, column.practitioner
     taken = [(_minutes(v.busy_from, day, zone), _minutes(v.busy_until, day, zone)) for v in column.visits if v.is_live]
     taken += [(_minutes(b.starts, day, zone), _minutes(b.ends, day, zone)) for b in column.blocks]
+    taken += [gap] if (gap := _gap(day, zone)) else []
     today = wall_of(now, zone).date()
     earliest = 1441 if day < today else _minutes(now, day, zone) if day == today else 0
     found, address = [], reverse("scheduling:book")

@@ -86,7 +86,7 @@ def show_agenda(request):
         "previous": previous.isoformat(),
         "following": following.isoformat(),
         "today": today.isoformat(),
-        "zone": presenting.zone_words(location.time_zone),
+        "zone": presenting.zone_words(location.time_zone, day),
     }
     return render(request, "scheduling/agenda.html", context)
 

@@ -97,7 +97,7 @@ def times_context(request, choices: Choices, *, moving=None, hold=None) -> dict:
         "types": list(selectors.list_types(by=member)),
         "people": list(agenda.list_bookable(by=member)),
         "locations": list(list_locations(by=member)),
-        "zone": presenting.zone_words(place.time_zone if place else request.tenant.time_zone),
+        "zone": presenting.zone_words(place.time_zone if place else request.tenant.time_zone, choices.day),
         "other": OTHER,
         "may": presenting.may(member),
     } | _explained(request, choices, place)

@@ -3,7 +3,7 @@
 import html
 import re
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from django.db import connection
@@ -591,3 +591,23 @@ def test_a_patient_sees_their_visits_on_the_chart(nurse, patient, quintero, mond
     assert "To come 1" in words
     assert f"/appointments/{visit.pk}/" in page.content.decode()
     assert AppointmentChange.objects.count() == 1
+
+
+def test_the_day_the_clocks_change_is_drawn_as_long_as_it_is(nurse, page_client):
+    """2027-03-28 in London: 01:00 to 02:00 does not exist."""
+    london, night, day = make_location("London house", "Europe/London"), make_practitioner("Nadia", "Night"), 28
+    work(night, london, weekdays=[6], starts=time(0), ends=time(5))
+    starts = datetime(2027, 3, day, 0, 30, tzinfo=UTC)
+    patient = PatientFactory(by=nurse)
+    services.book(Wanted(patient=patient, practitioner=night, location=london, starts_at=starts), by=nurse)
+
+    page = page_client(nurse).get(f"/agenda/?view=day&day=2027-03-28&location={london.pk}").content.decode()
+
+    assert "No such time: the clocks go forward" in page
+    assert "Europe/London (UTC+1)" in page
+    assert 'class="r7 s6 l1of1 visit-card' in page  # 00:30, half an hour: it ends when the clock shows two
+    assert "time=01:00" not in page
+    assert "time=02:00" in page
+    usual = page_client(nurse).get(f"/agenda/?view=day&day=2027-04-04&location={london.pk}").content.decode()
+    assert "No such time" not in usual
+    assert "time=01:00" in usual
