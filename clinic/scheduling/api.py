@@ -217,6 +217,8 @@ def slot_rows(found: list[Slot], reader: Reader, *, explained: bool = False, nam
         }
         if names is not None:
             row["doctorName"] = names[slot.practitioner_id]
+        if slot.places is not None:
+            row["places"] = slot.places
         if explained:
             row |= {"free": slot.is_free, "reasons": explain(slot, reader)}
         rows.append(row)

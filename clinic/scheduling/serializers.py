@@ -300,6 +300,7 @@ class SlotSerializer(serializers.Serializer):
     localStart = serializers.CharField(help_text="What the clock at the location shows, 2026-03-14T09:00")
     timeZone = serializers.CharField()
     resources = serializers.ListField(child=serializers.UUIDField(), help_text="A room or device for each need")
+    places = serializers.IntegerField(required=False, help_text="Of a group session: how many places are left")
     free = serializers.BooleanField(required=False)
     reasons = ReasonSerializer(many=True, required=False)
 

@@ -259,3 +259,14 @@ def test_a_full_group_is_said_and_leads_to_the_waiting_list(join, nurse, quinter
     assert page.status_code == 422
     assert "All 3 places are taken." in text_of(page)
     assert f'href="/waiting-list/new/{patient.pk}/"' in page.content.decode()
+
+
+def test_free_times_of_a_group_say_how_many_places_are_left(join, quintero, monday, yoga, nurse, api_client):
+    join()
+
+    question = {"from": str(monday), "to": str(monday), "type": str(yoga.pk)}
+    slots = api_client(nurse).get(f"/api/doctors/{quintero.pk}/slots", question).json()["slots"]
+
+    left = {slot["localStart"][11:]: slot["places"] for slot in slots}
+    assert left["09:00"] == 2
+    assert left["10:00"] == 3
