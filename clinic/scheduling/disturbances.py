@@ -138,7 +138,9 @@ def take_leave(
     """
     if ends_at <= starts_at:
         raise RuleBroken(_("End time must be after start time"), code="end_before_start")
-    Practitioner.objects.select_for_update(of=("self",), no_key=True).get(pk=practitioner.pk)
+    decisions = list(decisions)
+    others = [decision.practitioner.pk for decision in decisions if decision.practitioner is not None]
+    services.lock_together(affected_by(practitioner, starts_at, ends_at), [practitioner.pk, *others])
     broken = {visit.pk: visit for visit in affected_by(practitioner, starts_at, ends_at)}
     decided = {decision.appointment_id: decision for decision in decisions}
     if missing := len(broken.keys() - decided.keys()):

@@ -173,8 +173,9 @@ def move_own(
 
 
 def _locked(appointment: Appointment) -> Appointment:
-    rows = Appointment.objects.select_for_update(of=("self",), no_key=True)
-    return rows.select_related("location", "practitioner", "type").get(pk=appointment.pk)
+    """The row, locked alone and read afterwards, as in services: joined while it is moved it would not be found."""
+    list(Appointment.objects.filter(pk=appointment.pk).only("pk", "tenant").select_for_update(no_key=True))
+    return Appointment.objects.select_related("location", "practitioner", "type").get(pk=appointment.pk)
 
 
 # --- What the policy says --------------------------------------------------------------------------------------------

@@ -183,6 +183,8 @@ def undo_batch(batch: uuid.UUID, *, by: Membership | None) -> int:
     changes = list(AppointmentChange.objects.filter(batch=batch).select_related("appointment").order_by("-at", "-id"))
     if not changes:
         raise RuleBroken(_("There is nothing to undo."), code="nothing_to_undo")
+    before = [change.before["practitioner"] for change in changes if "practitioner" in change.before]
+    services.lock_together([change.appointment for change in changes], [uuid.UUID(pk) for pk in before])
     for change in changes:
         latest = change.appointment.changes.order_by("-at", "-id").first()
         if latest is None or latest.pk != change.pk:

@@ -505,13 +505,17 @@ def _refuse_over(appointment: Appointment) -> None:
 
 
 def _lock_row(appointment: Appointment, expected_version: int | None) -> Appointment:
-    """The row as it is now. Of a group its session comes first, then its places: nobody waits in a circle."""
+    """The row as it is now. Of a group its session comes first, then its places: nobody waits in a circle.
+
+    It is locked alone and read afterwards: a row that another changes while
+    PostgreSQL waits for it is compared with what it was joined to before, and
+    one that goes to another practitioner would not be found.
+    """
     if appointment.session_id:
         list(Appointment.objects.filter(pk=appointment.session_id).select_for_update(of=("self",), no_key=True))
-    locked = (
-        Appointment.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("location", "practitioner", "patient", "type", "session")
-        .get(pk=appointment.pk)
+    list(Appointment.objects.filter(pk=appointment.pk).only("pk", "tenant").select_for_update(no_key=True))
+    locked = Appointment.objects.select_related("location", "practitioner", "patient", "type", "session").get(
+        pk=appointment.pk
     )
     if expected_version is not None and locked.version != expected_version:
         raise StaleVersion(_("Somebody else has changed this visit meanwhile."))
@@ -530,6 +534,26 @@ def _lock(appointment: Appointment, resources: Iterable[Resource]) -> None:
         list(things.select_for_update(of=("self",), no_key=True))
     if appointment.patient_id:
         Patient.objects.select_for_update(of=("self",), no_key=True).only("pk", "tenant").get(pk=appointment.patient_id)
+
+
+def lock_together(visits: Iterable[Appointment], people: Iterable[uuid.UUID]) -> None:
+    """Lock what a change of several visits will need, in the order in which one visit is changed.
+
+    Rows, practitioners (`people` are those the visits may go to), rooms and
+    devices, patients; each by id. Whoever locks visit by visit meets somebody
+    who has them in another order, and PostgreSQL has to end one of the two.
+    """
+    visits = list(visits)
+    lock = {"of": ("self",), "no_key": True}
+    rows = Appointment.objects.filter(pk__in=[visit.pk for visit in visits]).only("pk", "tenant")
+    list(rows.order_by("pk").select_for_update(**lock))
+    everybody = {*people, *(visit.practitioner_id for visit in visits)}
+    list(Practitioner.objects.filter(pk__in=everybody).only("pk", "tenant").order_by("pk").select_for_update(**lock))
+    types = {visit.type_id: visit.type for visit in visits if visit.type is not None}
+    things = {pk for type in types.values() for need in plans.needs_of(type) for pk in need.resources}
+    list(Resource.objects.filter(pk__in=things).only("pk", "tenant").order_by("pk").select_for_update(**lock))
+    patients = {visit.patient_id for visit in visits if visit.patient_id}
+    list(Patient.objects.filter(pk__in=patients).only("pk", "tenant").order_by("pk").select_for_update(**lock))
 
 
 def _expire_holds(appointment: Appointment) -> None:
