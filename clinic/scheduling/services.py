@@ -544,16 +544,16 @@ def lock_together(visits: Iterable[Appointment], people: Iterable[uuid.UUID]) ->
     who has them in another order, and PostgreSQL has to end one of the two.
     """
     visits = list(visits)
-    lock = {"of": ("self",), "no_key": True}
-    rows = Appointment.objects.filter(pk__in=[visit.pk for visit in visits]).only("pk", "tenant")
-    list(rows.order_by("pk").select_for_update(**lock))
-    everybody = {*people, *(visit.practitioner_id for visit in visits)}
-    list(Practitioner.objects.filter(pk__in=everybody).only("pk", "tenant").order_by("pk").select_for_update(**lock))
+    _lock_rows(Appointment, {visit.pk for visit in visits})
+    _lock_rows(Practitioner, {*people, *(visit.practitioner_id for visit in visits)})
     types = {visit.type_id: visit.type for visit in visits if visit.type is not None}
-    things = {pk for type in types.values() for need in plans.needs_of(type) for pk in need.resources}
-    list(Resource.objects.filter(pk__in=things).only("pk", "tenant").order_by("pk").select_for_update(**lock))
-    patients = {visit.patient_id for visit in visits if visit.patient_id}
-    list(Patient.objects.filter(pk__in=patients).only("pk", "tenant").order_by("pk").select_for_update(**lock))
+    _lock_rows(Resource, {pk for type in types.values() for need in plans.needs_of(type) for pk in need.resources})
+    _lock_rows(Patient, {visit.patient_id for visit in visits if visit.patient_id})
+
+
+def _lock_rows(model: Any, ids: set[uuid.UUID]) -> None:
+    rows = model.objects.filter(pk__in=ids).only("pk", "tenant").order_by("pk")
+    list(rows.select_for_update(of=("self",), no_key=True))
 
 
 def _expire_holds(appointment: Appointment) -> None:
