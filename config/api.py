@@ -16,6 +16,9 @@ ROOMS = [
     path("", include("accounts.notifications.urls_api")),
     path("", include("tenancy.audit.urls_api")),
     path("", include("clinic.patients.urls_api")),
+    path("", include("clinic.practitioners.urls_api")),
+    path("", include("clinic.places.urls_api")),
+    path("", include("clinic.scheduling.urls_api")),
 ]
 
 cookie_flavour = [path("", include("accounts.users.urls_api")), *ROOMS]

@@ -39,11 +39,14 @@ ROOMS = [
     "accounts.notifications",
     "accounts.drafts",
     "accounts.users",
+    "accounts.qualifications",
     "accounts.second_factor",
     "accounts.joining",
     "accounts.team",
     "clinic.patients",
     "clinic.practitioners",
+    "clinic.places",
+    "clinic.scheduling",
     "clinic.fhir",
     "config.home",
     "config.look",
@@ -256,7 +259,11 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": r"/(api/v1|api|v1|fhir/R4)",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {},
+    "ENUM_NAME_OVERRIDES": {
+        "AppointmentStateEnum": "clinic.scheduling.serializers.STATE_WORDS",
+        "ModalityEnum": "clinic.scheduling.models.Modality",
+        "ResourceKindEnum": "clinic.places.models.Resource.Kind",
+    },
     "PREPROCESSING_HOOKS": ["config.openapi.document_each_route_once"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -345,6 +352,9 @@ CELERY_BEAT_SCHEDULE = {
     "seal the log of reads": {"task": "tenancy.audit.tasks.seal_reads", "schedule": 60.0},
     "anchor the audit trail": {"task": "tenancy.audit.tasks.write_anchors", "schedule": 3600.0},
     "clear expired sessions": {"task": "accounts.users.tasks.clear_expired_sessions", "schedule": crontab("17", "3")},
+    "let go of held times": {"task": "clinic.scheduling.tasks.let_go", "schedule": 60.0},
+    "announce lapses": {"task": "clinic.scheduling.tasks.announce_lapses", "schedule": crontab("7", "5")},
+    "remind of appointments": {"task": "clinic.scheduling.tasks.remind", "schedule": 300.0},
     # A round that nobody took before the next is due would only be one more.
     "send mail": {
         "task": "accounts.notifications.tasks.deliver_everywhere",

@@ -23,6 +23,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from accounts.users.hashers import BCryptSHA256
@@ -129,6 +130,11 @@ def _quicken_settings():
 
 def pytest_configure(config):
     """Register the fixtures late: they need Django, and stand before those of pytest-django by the same names."""
+    # A property holds on a slow machine, too.
+    hypothesis.settings.register_profile(
+        "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("house")
     if os.environ.get(RUN_DIRECTORY):
         for module in FIXTURES:
             config.pluginmanager.import_plugin(module)

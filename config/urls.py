@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from clinic.scheduling.feed_pages import calendar
 from tenancy.doors.routers import both_slashes
 
 from . import api, errors, openapi
@@ -16,6 +17,13 @@ urlpatterns = [
     path("", include("accounts.joining.urls")),
     path("", include("accounts.team.urls")),
     path("patients/", include("clinic.patients.urls")),
+    path("", include("clinic.scheduling.urls")),
+    path("", include("accounts.qualifications.urls")),
+    path("practitioners/", include("clinic.scheduling.urls_practitioners")),
+    path("clinic/", include("clinic.scheduling.urls_rules")),
+    path("my/visits/", include("clinic.scheduling.urls_own")),
+    path("waiting-list/", include("clinic.scheduling.urls_waiting")),
+    path("calendar/<str:token>.ics", calendar, name="calendar"),
     path("look/", include("config.look.urls")),
     path("admin/", admin.site.urls),
     path("api/openapi.json", openapi.openapi_json, name="openapi"),

@@ -41,6 +41,7 @@ def compose(delivery: Delivery) -> EmailMessage | None:
             body=f"{words.text.rstrip()}\n\n-- \n{_foot(tenant, member)}\n",
             from_email=_sender(tenant),
             to=[member.user.email if member else delivery.address],
+            attachments=list(words.files),
             headers={
                 "Message-ID": message_id(delivery),
                 "Auto-Submitted": "auto-generated",

@@ -68,10 +68,11 @@ class Kind:
 
 @dataclass(frozen=True)
 class Composed:
-    """A mail as it leaves: a subject of one line, and plain text."""
+    """A mail as it leaves: a subject of one line, plain text, and files as (name, content, type)."""
 
     subject: str
     text: str
+    files: tuple[tuple[str, bytes, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,13 @@ from rest_framework.viewsets import GenericViewSet, ViewSet
 
 from accounts.permission_words import sections, words_for
 from accounts.permissions import BUNDLES, CONFLICTS, Permission
+from accounts.qualifications.selectors import list_qualifications
+from accounts.qualifications.serializers import (
+    QualificationSerializer,
+    QualificationsSerializer,
+    WriteQualificationSerializer,
+)
+from accounts.qualifications.services import record_qualification
 from accounts.users.models import Membership
 from tenancy.doors.etags import check_if_match, etag_for, not_modified
 from tenancy.doors.paging import PageQuery, paginate
@@ -89,8 +96,16 @@ class UserViewSet(GenericViewSet):
         "grant": Permission.ROLE_MANAGE,
         "delete_grant": Permission.ROLE_MANAGE,
         "end_grant": Permission.ROLE_MANAGE,
+        "qualifications": Permission.QUALIFICATION_MANAGE,
+        "record_qualification": Permission.QUALIFICATION_MANAGE,
     }
-    queries = {"list": MemberQuery, "retrieve": NoQuery, "me": NoQuery, "permissions": NoQuery}
+    queries = {
+        "list": MemberQuery,
+        "retrieve": NoQuery,
+        "me": NoQuery,
+        "permissions": NoQuery,
+        "qualifications": NoQuery,
+    }
 
     @extend_schema(responses={200: page_of(MemberSerializer)}, summary="List or find people")
     def list(self, request):
@@ -213,6 +228,32 @@ class UserViewSet(GenericViewSet):
         grant = selectors.get_grant(selectors.get_member(pk, by=request.member), grant_id)
         reason = _checked(ReasonSerializer, request)["reason"]
         return Response(GrantSerializer(rights.end_grant(grant, by=request.member, reason=reason)).data)
+
+    @extend_schema(responses={200: QualificationsSerializer}, summary="Licences, privileges and training of somebody")
+    @action(detail=True, methods=["get"])
+    def qualifications(self, request, pk):
+        NoQuery.read(request)
+        rows = list_qualifications(selectors.get_member(pk, by=request.member))
+        return Response({"items": QualificationSerializer(rows, many=True).data})
+
+    @extend_schema(
+        request=WriteQualificationSerializer,
+        responses={201: QualificationSerializer},
+        examples=[
+            OpenApiExample(
+                "A licence",
+                value={"kind": "medical-licence", "number": "RM 1234", "valid_from": "2026-01-01",
+                       "valid_until": "2030-12-31"},
+                request_only=True,
+            )
+        ],
+        summary="Record a licence, privilege or training; nobody records their own",
+    )  # fmt: skip
+    @qualifications.mapping.post
+    def record_qualification(self, request, pk):
+        member = selectors.get_member(pk, by=request.member)
+        row = record_qualification(member, by=request.member, **_checked(WriteQualificationSerializer, request))
+        return Response(QualificationSerializer(row).data, status=status.HTTP_201_CREATED)
 
     def _described(self, found, many=False):
         people = found if many else [found]

@@ -17,7 +17,7 @@ API = re.compile(r"^/(api|v1|fhir)(/|$)")
 # These choose the clinic themselves, from what the body, a mailed link or the refresh token says.
 # Registering does only without a credential: an administrator works inside the clinic they are in.
 CHOOSES_TENANT = re.compile(
-    r"^/(sign-in|join|password-reset|confirm-email|clinics/enter)(/|$)"
+    r"^/(sign-in|join|password-reset|confirm-email|clinics/enter|calendar)(/|$)"
     r"|^/api(/v1)?/auth/(login|token|refresh|password/reset(/confirm)?|confirm-email)/?$"
 )
 

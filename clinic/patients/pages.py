@@ -249,10 +249,11 @@ def _form_status(request):
 
 
 def render_chart(request, template, patient, here, context, status=200):
-    """A page of a chart, with the banner and the tabs. `here` names the tab."""
+    """A page of a chart, with the banner and the tabs. `here` names the tab; those of other rooms are named in full."""
     may = request.member.may
     tabs = [
         ("chart", _("Overview"), True),
+        ("scheduling:visits", _("Visits"), may(Permission.APPOINTMENT_VIEW)),
         ("history", _("History"), may(Permission.PATIENT_HISTORY)),
         ("looks", _("Who looked"), may(Permission.AUDIT_VIEW_RECORD)),
         ("allowed", _("Who may open it"), patient.is_restricted and may(Permission.PATIENT_RESTRICT)),
@@ -261,7 +262,7 @@ def render_chart(request, template, patient, here, context, status=200):
         "patient": patient,
         "banner": presenting.banner(patient),
         "tabs": [
-            {"url": reverse(f"patients:{name}", args=[patient.pk]), "label": label, "is_here": name == here}
+            {"url": _tab_address(name, patient), "label": label, "is_here": name == here}
             for name, label, allowed in tabs
             if allowed
         ],
@@ -269,3 +270,7 @@ def render_chart(request, template, patient, here, context, status=200):
         "may_archive": may(Permission.PATIENT_ARCHIVE),
     }
     return render(request, template, context, status=status)
+
+
+def _tab_address(name, patient):
+    return reverse(name if ":" in name else f"patients:{name}", args=[patient.pk])

@@ -37,12 +37,14 @@ LOOK_KINDS = {
     "edit": gettext_lazy("Opened the form to change it"),
     "history": gettext_lazy("Read the history"),
     "looks": gettext_lazy("Read this list"),
+    "visits": gettext_lazy("Read the visits"),
     "api": gettext_lazy("Read it through the API"),
     "admin": gettext_lazy("Opened it in the administration"),
     "break_glass": gettext_lazy("Opened the chart in an emergency"),
     "break_glass_edit": gettext_lazy("Opened the form to change it in an emergency"),
     "break_glass_history": gettext_lazy("Read the history in an emergency"),
     "break_glass_looks": gettext_lazy("Read this list in an emergency"),
+    "break_glass_visits": gettext_lazy("Read the visits in an emergency"),
     "break_glass_api": gettext_lazy("Read it through the API in an emergency"),
     "break_glass_admin": gettext_lazy("Opened it in the administration in an emergency"),
 }
@@ -250,7 +252,7 @@ def emergency_facts(access: EmergencyAccess, *, by: Membership) -> list[dict[str
         (_("Occasion"), row["occasion"]),
         (_("Reason"), access.reason),
         (_("Opened"), _words(access.opened_at)),
-        (_("Closed"), _words(access.until) if access.is_over else _("Open now")),
+        (pgettext("when an access ended", "Closed"), _words(access.until) if access.is_over else _("Open now")),
     ]
     if access.reviewed_at:
         facts += [

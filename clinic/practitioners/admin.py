@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.users.admin_site import HouseModelAdmin
 
-from .models import Organization, Practitioner
+from .models import Organization, Practitioner, Specialty
 
 MOST_FOUND = 200
 
@@ -42,3 +42,12 @@ class OrganizationAdmin(ByBeginning):
     list_filter = ["is_active"]
     search_fields = ["name", "identifier"]
     ordering = ["name", "id"]
+
+
+@admin.register(Specialty)
+class SpecialtyAdmin(HouseModelAdmin):
+    list_display = ["name", "description", "is_active"]
+    list_filter = ["is_active"]
+    search_fields = ["name__startswith"]
+    ordering = ["name", "id"]
+    exclude = ["name_key"]

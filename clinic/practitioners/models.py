@@ -1,3 +1,4 @@
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Collate
 from django.utils import timezone
@@ -5,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.users.models import Membership
 from clinic.names import Name
+from clinic.patients.models import DocumentType
 from tenancy.tenants.models import TenantForeignKey, TenantModel
 
 
@@ -46,6 +48,25 @@ class Organization(TenantModel):
         return self.name
 
 
+class Specialty(TenantModel):
+    """A field of medicine as this clinic names it (Doctolib's specialties)."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE")
+
+    name = models.CharField(_("name"), max_length=120)
+    name_key = models.CharField(max_length=240, editable=False)
+    description = models.CharField(_("description"), max_length=500, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        verbose_name = _("specialty")
+        verbose_name_plural = _("specialties")
+        constraints = [models.UniqueConstraint(fields=["tenant", "name_key"], name="practitioners_specialty_name_uniq")]
+
+    def __str__(self):
+        return self.name
+
+
 class Practitioner(TenantModel):
     """Somebody who treats patients, with or without an account here."""
 
@@ -61,6 +82,14 @@ class Practitioner(TenantModel):
     identifier = models.CharField(_("identifier"), max_length=100, blank=True, db_collation="C")
     phone = models.CharField(_("phone"), max_length=40, blank=True)
     email = models.EmailField(_("e-mail"), max_length=254, blank=True)
+    document_type = models.ForeignKey(
+        DocumentType, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("document type")
+    )
+    document_number = models.CharField(_("document number"), max_length=50, blank=True)
+    document_key = models.CharField(max_length=50, blank=True, db_collation="C", editable=False)
+    colour = models.PositiveSmallIntegerField(
+        _("colour"), default=1, validators=[MinValueValidator(1), MaxValueValidator(12)]
+    )
     is_active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -69,10 +98,15 @@ class Practitioner(TenantModel):
         verbose_name_plural = _("practitioners")
         constraints = [
             models.UniqueConstraint(
+                fields=["tenant", "document_type", "document_key"],
+                name="practitioners_practitioner_document_uniq",
+                condition=models.Q(document_key__gt=""),
+            ),
+            models.UniqueConstraint(
                 fields=["tenant", "identifier_system", "identifier"],
                 name="practitioners_practitioner_ident_uniq",
                 condition=models.Q(identifier__gt=""),
-            )
+            ),
         ]
         indexes = [
             models.Index(
@@ -93,3 +127,21 @@ class Practitioner(TenantModel):
     def name(self) -> str:
         parts = Name(self.first_name, self.second_name, self.first_last_name, self.second_last_name)
         return " ".join(part for part in (self.title, parts.whole) if part)
+
+
+class PractitionerSpecialty(TenantModel):
+    """A specialty of a practitioner; the one with the lowest `rank` is the one MediSecure shows."""
+
+    practitioner = TenantForeignKey(Practitioner, related_name="specialties")
+    specialty = TenantForeignKey(Specialty, related_name="practitioners")
+    rank = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "practitioner", "specialty"], name="practitioners_practspecialty_uniq"
+            )
+        ]
+
+    def __str__(self):
+        return f"{self.practitioner_id}: {self.specialty_id}"

@@ -8,7 +8,7 @@ from django.http import Http404
 from accounts.permissions import Permission
 from accounts.users.models import Membership
 
-from .models import Organization, Practitioner
+from .models import Organization, Practitioner, Specialty
 
 
 def list_practitioners(*, by: Membership, include_inactive: bool = False) -> QuerySet[Practitioner]:
@@ -33,3 +33,17 @@ def list_organizations(*, by: Membership, include_inactive: bool = False) -> Que
     if not by.may(Permission.PRACTITIONER_VIEW):
         return organizations.none()
     return organizations if include_inactive else organizations.filter(is_active=True)
+
+
+def list_specialties(*, include_inactive: bool = False) -> QuerySet[Specialty]:
+    """Fields of medicine by name; everybody who comes in may read them."""
+    specialties = Specialty.objects.order_by("name", "id")
+    return specialties if include_inactive else specialties.filter(is_active=True)
+
+
+def get_specialty(specialty_id: UUID | str) -> Specialty:
+    """One specialty, used or not. Raises Http404 for what is not there."""
+    found = Specialty.objects.filter(pk=specialty_id).first()
+    if found is None:
+        raise Http404
+    return found

@@ -27,6 +27,7 @@ from clinic.patients.custom_fields import define_custom_field
 from clinic.patients.models import DocumentType, Gender, Insurer, Patient
 from clinic.patients.restricting import restrict_chart
 from clinic.practitioners.services import create_practitioner
+from config.home import demo_book, demo_patient
 from tenancy.audit import services as audit
 from tenancy.audit.models import AuditEntry
 from tenancy.tenants.context import tenant_context
@@ -62,6 +63,7 @@ RIVERSIDE = DemoClinic(
         ("quality@demo.example", "Beatriz Cárdenas Soto", "quality_manager"),
         ("auditor@demo.example", "Hernán Duque Lara", "auditor"),
         ("float@demo.example", "Juliana Torres Peña", "nurse"),
+        demo_patient.LOGIN,
     ),
     files=("demo_practitioners.ndjson", "demo_patients.ndjson"),
 )
@@ -125,7 +127,7 @@ def seed(clinic: DemoClinic) -> bool:
     """Make one demo clinic or finish a begun one. False when it was finished before: then nothing is written."""
     tenant = Tenant.objects.filter(slug=clinic.slug).first()
     if tenant and _is_finished(tenant):
-        return False
+        return _give_book(tenant, clinic)
     tenant = tenant or _open(clinic)
     with tenant_context(tenant.id):
         staff = _hire(clinic)
@@ -138,6 +140,19 @@ def seed(clinic: DemoClinic) -> bool:
             for person in NAMESAKES:
                 patients.create_patient(by=staff["nurse"], data=_data(person))
         audit.record(SEEDED, None, by=None)
+    _give_book(tenant, clinic)
+    return True
+
+
+def _give_book(tenant: Tenant, clinic: DemoClinic) -> bool:
+    """The visits of a clinic and its patient who signs in, in one transaction. False where it has them."""
+    with tenant_context(tenant.id):
+        has_book = demo_book.is_seeded()
+        if not has_book:
+            demo_book.seed_book(clinic.slug, _hire(clinic))
+        if clinic is not RIVERSIDE or demo_patient.is_seeded():
+            return not has_book
+        demo_patient.seed_patient(_hire(clinic))
     return True
 
 

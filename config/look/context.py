@@ -38,6 +38,16 @@ class Destination:
 # The order of the rail. A phone shows the first four; the rest stand behind "More".
 DESTINATIONS = [
     Destination("home:today", _("Today"), "sun", None, "t"),
+    Destination(
+        "scheduling:agenda",
+        _("Agenda"),
+        "calendar-days",
+        Permission.APPOINTMENT_VIEW,
+        "c",
+        pages=tuple(
+            f"scheduling:{page}" for page in ("agenda", "book", "find_patient", "appointment", "cancel", "move")
+        ),
+    ),
     Destination("patients:list", _("Patients"), "users", Permission.PATIENT_VIEW, "p"),
     Destination(
         "patients:emergencies",
@@ -49,6 +59,9 @@ DESTINATIONS = [
         count=count_open_reviews,
     ),
     Destination("practitioners:list", _("Practitioners"), "stethoscope", Permission.PRACTITIONER_VIEW, "d"),
+    Destination("own_visits:list", _("My appointments"), "calendar-heart", Permission.APPOINTMENT_VIEW_OWN, "m"),
+    Destination("waiting:list", _("Waiting list"), "hourglass", Permission.APPOINTMENT_VIEW, "w"),
+    Destination("rules:places", _("Clinic setup"), "sliders-horizontal", Permission.SCHEDULE_MANAGE, "b"),
     Destination("team:list", _("Staff"), "id-card", Permission.USER_MANAGE, "s"),
     Destination("audit:list", _("Audit trail"), "scroll-text", Permission.AUDIT_VIEW_ALL, "a"),
 ]
@@ -64,6 +77,7 @@ STAFF_TABS = [
     Destination("team:list", _("People"), "", Permission.USER_MANAGE),
     Destination("team:roles", _("Roles"), "", Permission.ROLE_MANAGE),
     Destination("team:groups", _("Groups"), "", Permission.GROUP_MANAGE),
+    Destination("qualifications:kinds", _("Qualifications"), "", Permission.QUALIFICATION_MANAGE),
     Destination("team:settings", _("Signing in"), "", Permission.ADMIN_SITE),
 ]
 

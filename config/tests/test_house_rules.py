@@ -30,8 +30,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ["tenancy", "accounts", "clinic", "quality", "config"]
 ROOMS = {
     "tenancy": ["rules", "postgres", "tenants", "doors", "audit"],
-    "accounts": ["permissions", "guards", "notifications", "drafts", "users", "second_factor", "joining", "team"],
-    "clinic": ["names", "patients", "practitioners", "fhir"],
+    "accounts": [
+        *["permissions", "guards", "notifications", "drafts", "users"],
+        *["qualifications", "second_factor", "joining", "team"],
+    ],
+    "clinic": ["names", "patients", "practitioners", "places", "scheduling", "fhir"],
 }
 WEB = ("django.http", "django.forms", "django.template", "django.shortcuts", "django.urls", "django.views",
        "rest_framework", "drf_spectacular", "django_htmx")  # fmt: skip

@@ -184,10 +184,14 @@ def _views(cursor, app_role) -> Iterator[str]:
 
 
 def _functions(cursor, app_role) -> Iterator[str]:
-    """TI-C08: functions run with the caller's rights and find what they name in a fixed place."""
+    """TI-C08: functions run with the caller's rights and find what they name in a fixed place.
+
+    The constructors of a range type are PostgreSQL's own code and depend on the type; they name nothing.
+    """
     functions = f"""
         SELECT proname, prosecdef, coalesce(proconfig::text ~ 'search_path=', false)
         FROM pg_proc WHERE {_OURS.format(oid="oid", schema="pronamespace")}
+            AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = oid AND deptype = 'i')
     """  # noqa: S608
     for name, definer, pinned in _rows(cursor, functions):
         if definer and name not in DEFINER_FUNCTIONS:

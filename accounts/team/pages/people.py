@@ -9,6 +9,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.guards import requires
 from accounts.permissions import Permission
+from accounts.qualifications.presenting import qualification_rows
+from accounts.qualifications.selectors import list_qualifications
 from accounts.users.models import Membership
 from tenancy.audit import selectors as trail
 from tenancy.doors.paging import PageQuery, paginate
@@ -80,6 +82,8 @@ def person(request, member_id):
         "reason_form": ReasonForm(auto_id="deactivate_%s"),
         "reset_form": ReasonForm(auto_id="reset_%s"),
         "due_at": member.second_factor_due,
+        "qualifications": qualification_rows(list_qualifications(member)),
+        "may_qualify": request.member.may(Permission.QUALIFICATION_MANAGE),
     }
     return render(request, "team/person.html", context)
 

@@ -1,0 +1,1 @@
+"""Where visits happen: locations with their own clock and opening hours, rooms and devices that can be booked."""

@@ -1,0 +1,261 @@
+"""The book as people look at it: a day in columns, a week of one clinician, and who is here today.
+
+Every view takes the same number of queries for five visits and for five hundred.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Count, Prefetch, QuerySet, prefetch_related_objects
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from accounts.permissions import Permission
+from accounts.users.models import Membership
+from clinic.patients.models import Patient
+from clinic.places.models import Location, Resource
+from clinic.places.selectors import list_locations
+from clinic.practitioners.models import Practitioner
+
+from . import plans, selectors
+from .availability import Block, Plan, Window
+from .models import LONGEST_VISIT_MINUTES, Appointment, AppointmentChange, AppointmentResource, WorkingHours
+from .states import State
+from .wall_time import day_bounds
+
+MOST_ROWS = 40
+MOST_FINISHED = 10
+NAMED = ("id", "tenant", "title", "first_name", "second_name", "first_last_name", "second_last_name", "restricted_at")
+UNSEEN = ("notes", "custom_fields", "wall_start", "source", "submit_key", "created_by", "created_at")
+"""What neither a row nor a card shows."""
+HERE = (State.ARRIVED, State.IN_ROOM)
+EXPECTED = (State.REQUESTED, State.BOOKED, State.CONFIRMED)
+FINISHED = (State.COMPLETED, State.NO_SHOW, State.CANCELLED)
+
+
+@dataclass
+class Column:
+    """One column of the agenda: a clinician, a room (None: visits without one) or a day.
+
+    `windows` None means that nobody has written down any hours: every time may be asked for.
+    """
+
+    day: date
+    practitioner: Practitioner | None = None
+    room: Resource | None = None
+    visits: list[Appointment] = field(default_factory=list)
+    windows: list[Window] | None = None
+    blocks: list[Block] = field(default_factory=list)
+    notes: dict[UUID, str] = field(default_factory=dict)  # note_visits
+
+
+@dataclass
+class Board:
+    """Who is here and who is expected, today. `counts` says how many there are of each state, shown here or not."""
+
+    here: list[Appointment]
+    expected: list[Appointment]
+    finished: list[Appointment]
+    counts: dict[str, int]
+    undoable: set[UUID]
+
+    def count(self, states: Iterable[str]) -> int:
+        return sum(self.counts.get(state, 0) for state in states)
+
+
+# --- Who ------------------------------------------------------------------------------------------------------------
+
+
+def find_own_practitioner(member: Membership) -> Practitioner | None:
+    """The column that is this member's own, where they see patients."""
+    return Practitioner.objects.filter(member=member, is_active=True).order_by("id").first()
+
+
+def find_usual_location(*, by: Membership, practitioner: Practitioner | None = None) -> Location | None:
+    """Where this clinician, or most of the clinic, works; None where there is no location yet."""
+    places = list_locations(by=by)
+    if practitioner and (row := practitioner.working_hours.filter(location__in=places).order_by("id").first()):
+        return row.location
+    return places.annotate(hours=Count("working_hours")).order_by("-hours", "name", "id").first()
+
+
+def list_bookable(*, by: Membership) -> QuerySet[Practitioner]:
+    """Everybody with a column in the book, by name; nobody for those who may not see the book."""
+    people = Practitioner.objects.filter(is_active=True).order_by("first_last_name", "first_name", "id")
+    return people if by.may(Permission.APPOINTMENT_VIEW) else people.none()
+
+
+# --- Today ----------------------------------------------------------------------------------------------------------
+
+
+def load_board(day: date, *, by: Membership, practitioner: Practitioner | None = None) -> Board:
+    """The visits of a day for the first page: who is here, who is expected next, what was finished last."""
+    rows = selectors.list_appointments(
+        by=by, first=day, last=day, practitioner=practitioner.pk if practitioner else None
+    ).exclude(patient=None)
+    rows = rows.prefetch_related(None).select_related(None).defer(*UNSEEN)
+    here = list(rows.filter(state__in=HERE).order_by("starts_at", "id")[:MOST_ROWS])
+    expected = list(rows.filter(state__in=EXPECTED).order_by("starts_at", "id")[:MOST_ROWS])
+    finished = list(rows.filter(state__in=FINISHED).order_by("-updated_at", "id")[:MOST_FINISHED])
+    shown = [*here, *expected, *finished]
+    prefetch_related_objects(shown, *_names_only(by))
+    counted = rows.order_by().values("state").annotate(number=Count("pk"))
+    return Board(here, expected, finished, {row["state"]: row["number"] for row in counted}, list_undoable(shown))
+
+
+def _names_only(by: Membership) -> tuple[Prefetch | str, ...]:
+    """A row of Today and a card of the agenda say no more of a patient than the name; the rest many rows share."""
+    return Prefetch("patient", Patient.objects.visible_to(by).only(*NAMED)), "practitioner", "location", "type"
+
+
+def list_undoable(visits: Iterable[Appointment]) -> set[UUID]:
+    """Those whose last change of state can be taken back (`services.undo_move`)."""
+    states = {visit.pk: visit.state for visit in visits}
+    last = (
+        AppointmentChange.objects.filter(appointment__in=states)
+        .exclude(new_state="")
+        .order_by("appointment", "-at", "-id")
+        .distinct("appointment")
+    )
+    return {change.appointment_id for change in last if change.can_be_undone_in(states[change.appointment_id])}
+
+
+def note_visits(visits: Iterable[Appointment]) -> dict[UUID, str]:
+    """What else is to be said of visits: how many places of a group are left, who keeps a time until when."""
+    visits = list(visits)
+    groups = {visit.pk: visit for visit in visits if visit.patient_id is None and visit.is_live}
+    held = plans.say_holds([visit.pk for visit in visits if visit.state == State.HELD])
+    notes = {pk: _("Kept by %(what)s") % {"what": words} for pk, words in held.items()}
+    if groups:
+        places = Appointment.objects.live().filter(session__in=groups)
+        taken = Counter(places.values_list("session_id", flat=True))
+        notes |= {pk: say_places(group.capacity, taken[pk]) for pk, group in groups.items()}
+    return notes
+
+
+def say_places(capacity: int, taken: int) -> str:
+    """ "2 of 8 places left", "Full"."""
+    left = max(0, capacity - taken)
+    if not left:
+        return _("Full: all %(count)d places are taken") % {"count": capacity}
+    return ngettext("%(left)d of %(count)d place left", "%(left)d of %(count)d places left", capacity) % {
+        "left": left,
+        "count": capacity,
+    }
+
+
+# --- Agenda ---------------------------------------------------------------------------------------------------------
+
+
+def load_list(
+    location: Location, day: date, *, by: Membership, practitioner: Practitioner | None = None
+) -> list[Appointment]:
+    """All visits of a day at a place in order of time, also those that were cancelled."""
+    rows = selectors.list_appointments(
+        by=by, first=day, last=day, location=location.pk, practitioner=practitioner.pk if practitioner else None
+    )
+    return list(rows.filter(session=None).exclude(state=State.HELD).order_by("starts_at", "id"))
+
+
+def load_day(
+    location: Location, day: date, *, by: Membership, practitioner: Practitioner | None = None
+) -> list[Column]:
+    """A column for each clinician who has hours or a visit that day at this place; leave stands in it as a block."""
+    people = [practitioner] if practitioner else list(list_bookable(by=by))
+    plan = plans.load_frame(people, day - timedelta(days=1), day)
+    low, high = day_bounds(day, location.zone)
+    visits = _by(_visits(low, high, by=by, people=people), lambda visit: [visit.practitioner_id])
+    with_hours = _with_hours(people)
+    columns = [
+        _column(Column(day, one), location, plan, visits[one.pk], low, high, one.pk in with_hours) for one in people
+    ]
+    present = [column for column in columns if column.windows or column.visits]
+    return _noted(present or [column for column in columns if column.windows is None] or columns)
+
+
+def load_week(location: Location, monday: date, *, by: Membership, practitioner: Practitioner) -> list[Column]:
+    """Seven days of one clinician."""
+    days = [monday + timedelta(days=offset) for offset in range(7)]
+    plan = plans.load_frame([practitioner], monday - timedelta(days=1), days[-1])
+    low, high = day_bounds(monday, location.zone)[0], day_bounds(days[-1], location.zone)[1]
+    visits = list(_visits(low, high, by=by, people=[practitioner]))
+    has_hours = practitioner.pk in _with_hours([practitioner])
+    return _noted(
+        [
+            _column(Column(day, practitioner), location, plan, visits, *day_bounds(day, location.zone), has_hours)
+            for day in days
+        ]
+    )
+
+
+def load_rooms(location: Location, day: date, *, by: Membership) -> list[Column]:
+    """A column for each room of a place, and one for visits without a room where there are any."""
+    rooms = list(Resource.objects.filter(location=location, kind=Resource.Kind.ROOM, is_active=True).order_by("name"))
+    known = {room.pk for room in rooms}
+    low, high = day_bounds(day, location.zone)
+    closed = plans.load_frame([], day - timedelta(days=1), day).location_blocks.get(location.pk, ())
+    claims = Prefetch("resources", AppointmentResource.objects.order_by("id").only("appointment", "resource", "tenant"))
+    found = _visits(low, high, by=by).prefetch_related(claims)
+    here = [visit for visit in found if visit.location_id == location.pk]
+    visits = _by(here, lambda visit: [c.resource_id for c in visit.resources.all() if c.resource_id in known] or [None])
+    columns = [Column(day, room=room, visits=visits[room.pk]) for room in rooms]
+    if visits[None]:
+        columns.append(Column(day, visits=visits[None]))
+    for column in columns:
+        column.blocks = [block for block in closed if block.starts < high and block.ends > low]
+    return _noted(columns)
+
+
+def _noted(columns: list[Column]) -> list[Column]:
+    notes = note_visits({visit.pk: visit for column in columns for visit in column.visits}.values())
+    for column in columns:
+        column.notes = notes
+    return columns
+
+
+def _visits(
+    low: datetime, high: datetime, *, by: Membership, people: Iterable[Practitioner] | None = None
+) -> QuerySet[Appointment]:
+    """What stands in the book between two moments, at any place; a group's places stand in its one card."""
+    rows = selectors.list_appointments(by=by).filter(session=None).exclude(state=State.CANCELLED).between(low, high)
+    rows = rows.prefetch_related(None).select_related(None).prefetch_related(*_names_only(by)).defer(*UNSEEN)
+    rows = rows.exclude(state=State.HELD, hold_expires_at__lte=timezone.now())
+    # No visit is longer, so the index on the beginning finds them all.
+    rows = rows.filter(starts_at__gte=low - timedelta(minutes=LONGEST_VISIT_MINUTES)).order_by("starts_at", "id")
+    return rows if people is None else rows.filter(practitioner__in=people)
+
+
+def _column(
+    column: Column, location: Location, plan: Plan, visits: list[Appointment], low: datetime, high: datetime,
+    has_hours: bool,
+) -> Column:  # fmt: skip
+    who = column.practitioner.pk if column.practitioner else None
+    inside = [visit for visit in visits if visit.starts_at < high and visit.ends_at > low]
+    column.visits = [visit for visit in inside if visit.location_id == location.pk]
+    mine = [w for w in plan.windows if w.practitioner_id == who and w.starts < high and w.ends > low]
+    column.windows = [w for w in mine if w.location_id == location.pk] if has_hours else None
+    blocks = [block for block in plan.practitioner_blocks.get(who, ()) if block.kind == "leave"] if who else []
+    blocks += plan.location_blocks.get(location.pk, ())
+    blocks += [_elsewhere(visit) for visit in inside if visit.location_id != location.pk]
+    column.blocks = [block for block in blocks if block.starts < high and block.ends > low]
+    return column
+
+
+def _elsewhere(visit: Appointment) -> Block:
+    return Block(visit.starts_at, visit.ends_at, "elsewhere", _("At %(place)s") % {"place": visit.location.name})
+
+
+def _with_hours(people: Iterable[Practitioner]) -> set[UUID]:
+    return set(WorkingHours.objects.filter(practitioner__in=people).values_list("practitioner_id", flat=True))
+
+
+def _by(visits: Iterable[Appointment], keys) -> dict:
+    found: dict = defaultdict(list)
+    for visit in visits:
+        for key in keys(visit):
+            found[key].append(visit)
+    return found

@@ -1,0 +1,1 @@
+"""The HTML doors of scheduling: the agenda, booking, one appointment."""

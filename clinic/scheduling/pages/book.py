@@ -1,0 +1,121 @@
+"""Today's board and the agenda."""
+
+from datetime import date, timedelta
+
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from accounts.guards import requires
+from accounts.permissions import Permission
+from clinic.places.selectors import list_locations
+
+from .. import agenda, presenting, wait_limits
+from . import asked
+
+VIEWS = ("day", "week", "list")
+
+
+def board(request) -> dict:
+    """What `scheduling/_today.html` shows: the room `home` puts it on the first page."""
+    member, now = request.member, timezone.now()
+    day = timezone.localdate(timezone=request.tenant.zone)
+    own = asked.own_practitioner(member)
+    is_mine = own is not None and request.GET.get("whose") != "all"
+    found = agenda.load_board(day, by=member, practitioner=own if is_mine else None)
+    zone = request.tenant.time_zone
+
+    limits = wait_limits.read_limits()
+
+    def rows(visits):
+        return [presenting.row(visit, now, undoable=found.undoable, zone=zone, limits=limits) for visit in visits]
+
+    return {
+        "room": presenting.waiting_room(rows(found.here)),
+        "expected": rows(found.expected),
+        "finished": rows(found.finished),
+        "here_count": found.count(agenda.HERE),
+        "expected_count": found.count(agenda.EXPECTED),
+        "finished_count": found.count(agenda.FINISHED),
+        "own": own,
+        "is_mine": is_mine,
+        "everybody": not is_mine,
+        "now": now,
+        "zone": presenting.zone_words(zone),
+        "list_url": f"{reverse('scheduling:agenda')}?view=list" + (f"&practitioner={own.pk}" if is_mine else ""),
+        "may": presenting.may(member),
+        "here_url": request.get_full_path(),
+    }
+
+
+@requires(Permission.APPOINTMENT_VIEW)
+@require_safe
+def show_agenda(request):
+    """The book of a day or a week, by clinician or by room, or as a list in order of time."""
+    member, now = request.member, timezone.now()
+    view = request.GET.get("view") if request.GET.get("view") in VIEWS else "day"
+    practitioner = asked.read_practitioner(request.GET.get("practitioner"), by=member)
+    if view == "week" and practitioner is None:
+        practitioner = asked.own_practitioner(member) or agenda.list_bookable(by=member).first()
+    home = practitioner or asked.own_practitioner(member)
+    location = asked.read_location(request.GET.get("location"), by=member, practitioner=home)
+    by_room = request.GET.get("by") == "room" and view == "day"
+    context = {
+        "view": view,
+        "by_room": by_room,
+        "practitioner": practitioner,
+        "location": location,
+        "locations": list(list_locations(by=member)),
+        "people": list(agenda.list_bookable(by=member)),
+        "may": presenting.may(member),
+        "now": now,
+        "here_url": request.get_full_path(),
+    }
+    if location is None or (view == "week" and practitioner is None):
+        return render(request, "scheduling/agenda.html", context | {"nothing": True})
+    today = asked.today_at(location, request.tenant)
+    day = asked.read_day(request.GET.get("day"), today)
+    context |= _shown(view, by_room, location, day, practitioner, member, now, context["may"])
+    previous, following = presenting.steps(day, view)
+    context |= {
+        "day": day,
+        "title": _week_words(day) if view == "week" else presenting.day_words(day),
+        "is_today": day == today or (view == "week" and _monday(day) == _monday(today)),
+        "previous": previous.isoformat(),
+        "following": following.isoformat(),
+        "today": today.isoformat(),
+        "zone": presenting.zone_words(location.time_zone, day),
+    }
+    return render(request, "scheduling/agenda.html", context)
+
+
+def _shown(view, by_room, location, day, practitioner, member, now, may) -> dict:
+    allowed = {"may_book": may["book"], "may_move": may["move"]}
+    if view == "list":
+        visits = agenda.load_list(location, day, by=member, practitioner=practitioner)
+        undoable, notes, limits = agenda.list_undoable(visits), agenda.note_visits(visits), wait_limits.read_limits()
+        rows = [presenting.row(visit, now, undoable=undoable, limits=limits, notes=notes) for visit in visits]
+        return {"rows": rows}
+    if view == "week":
+        columns = agenda.load_week(location, _monday(day), by=member, practitioner=practitioner)
+        columns = [column for column in columns if column.day.weekday() < 5 or column.windows or column.visits]
+        heads = "day"
+        return {
+            "grid": presenting.grid(columns, location, now, may_book=may["book"], may_move=may["move"], heads=heads)
+        }
+    if by_room:
+        columns = agenda.load_rooms(location, day, by=member)
+        return {"grid": presenting.grid(columns, location, now, may_book=False, heads="room")}
+    columns = agenda.load_day(location, day, by=member, practitioner=practitioner)
+    return {"grid": presenting.grid(columns, location, now, heads="who", **allowed)}
+
+
+def _monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())
+
+
+def _week_words(day: date) -> str:
+    monday = _monday(day)
+    return _("Week of %(day)s") % {"day": presenting.day_words(monday)}

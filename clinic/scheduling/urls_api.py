@@ -1,0 +1,13 @@
+from tenancy.doors.routers import HouseRouter, both_slashes
+
+from .api import AppointmentTypeViewSet, AppointmentViewSet, DaySlotsViewSet, DoctorViewSet, ScheduleViewSet
+
+router = HouseRouter()
+router.register("doctors", DoctorViewSet, basename="doctors")
+router.register("appointments", AppointmentViewSet, basename="appointments")
+router.register("appointment-types", AppointmentTypeViewSet, basename="appointment-types")
+router.register("schedules", ScheduleViewSet, basename="schedules")
+urlpatterns = [
+    *router.urls,
+    *both_slashes("slots", DaySlotsViewSet.as_view({"get": "list"}), "slots"),
+]
