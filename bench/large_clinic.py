@@ -257,14 +257,14 @@ def measure_pages(clinic: LargeClinic) -> list[Figure]:
 
 
 @contextmanager
-def open_web(clinic: LargeClinic) -> Iterator[str]:
+def open_web(clinic: LargeClinic, *, threads: int = 2, application: str = "config.wsgi:application") -> Iterator[str]:
     """The web as it runs in production, two processes with two threads each; gives host and port."""
     port = free_port()
-    command = ["granian", "--interface", "wsgi", "config.wsgi:application", "--host", "127.0.0.1", "--port", str(port)]
+    command = ["granian", "--interface", "wsgi", application, "--host", "127.0.0.1", "--port", str(port)]
     program = str(Path(sys.executable).parent / command[0])
     log = open(Path(clinic.environment["STATE_DIR"]) / "web.log", "w")  # noqa: SIM115
     process = subprocess.Popen(
-        [program, *command[1:], "--workers", "2", "--blocking-threads", "2"],
+        [program, *command[1:], "--workers", "2", "--blocking-threads", str(threads)],
         env={**os.environ, **clinic.environment, "PUBLIC_URL": f"http://127.0.0.1:{port}"},
         cwd=ROOT,
         stdout=log,

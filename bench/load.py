@@ -42,6 +42,25 @@ def sign_in(address: str, username: str, password: str, *, seconds: float = 30) 
     return _cookies(answer)
 
 
+def fetch_token(address: str, email: str, password: str, *, seconds: float = 30) -> str:
+    """An access token for the Authorization header. Waits until the server answers."""
+    deadline, body = time.monotonic() + seconds, json.dumps({"email": email, "password": password})
+    while True:
+        try:
+            connection = http.client.HTTPConnection(address, timeout=10)
+            connection.request("POST", "/api/v1/auth/login", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            content = answer.read()
+            break
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    if answer.status != 200:
+        raise RuntimeError(f"Signing in was answered {answer.status}.")
+    return json.loads(content)["access_token"]
+
+
 def _cookies(response) -> str:
     pairs = [value.split(";")[0] for name, value in response.getheaders() if name.lower() == "set-cookie"]
     return "; ".join(pairs)

@@ -38,7 +38,11 @@ def measure_slots(clinic: LargeClinic) -> list[Figure]:
 
     with tenant_context(clinic.tenant_id):
         book = _fill(clinic)
-    monday = _monday()
+    return measure(clinic, book, _monday())
+
+
+def measure(clinic: LargeClinic, book: "Book", monday: date) -> list[Figure]:
+    """Both questions about the weeks from a day on."""
     month = (monday, monday + timedelta(days=30))
     day = (monday + timedelta(days=1),) * 2
     return [

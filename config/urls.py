@@ -22,6 +22,7 @@ urlpatterns = [
     path("", include("accounts.qualifications.urls")),
     path("practitioners/", include("clinic.scheduling.urls_practitioners")),
     path("clinic/", include("clinic.scheduling.urls_rules")),
+    path("my/visits/", include("clinic.scheduling.urls_own")),
     path("waiting-list/", include("clinic.scheduling.urls_waiting")),
     path("calendar/<str:token>.ics", calendar, name="calendar"),
     path("look/", include("config.look.urls")),

@@ -21,6 +21,7 @@ SAFE = {
     "second_factor 0002_drop_open_seeds": NO_RELEASE,
     "practitioners 0004_specialties_documents": NO_RELEASE,
     "scheduling 0006_qualifications": NO_RELEASE,
+    "scheduling 0011_indexes_of_a_large_book": NO_RELEASE,
 }
 
 

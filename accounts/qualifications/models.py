@@ -53,10 +53,12 @@ class Qualification(TenantModel):
     issuer = models.CharField(_("issued by"), max_length=150, blank=True)
     valid_from = models.DateField(_("valid from"))
     valid_until = models.DateField(_("valid until"), null=True, blank=True, help_text=_("the last day"))
-    recorded_by = TenantForeignKey(Membership, null=True, related_name="+", editable=False)
-    recorded_at = models.DateTimeField(default=timezone.now, editable=False)
-    withdrawn_at = models.DateTimeField(null=True, editable=False)
-    withdrawn_reason = models.CharField(max_length=300, blank=True, editable=False)
+    recorded_by = TenantForeignKey(
+        Membership, null=True, related_name="+", editable=False, verbose_name=_("recorded by")
+    )
+    recorded_at = models.DateTimeField(_("recorded at"), default=timezone.now, editable=False)
+    withdrawn_at = models.DateTimeField(_("taken back at"), null=True, editable=False)
+    withdrawn_reason = models.CharField(_("why taken back"), max_length=300, blank=True, editable=False)
 
     objects = scoped_manager(QualificationQuerySet)
 

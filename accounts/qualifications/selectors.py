@@ -1,6 +1,7 @@
 """Who is qualified for what, and until when."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -28,21 +29,34 @@ def list_qualifications(member: Membership) -> QuerySet[Qualification]:
 
 def gaps_of(member_id: UUID | None, kinds: Iterable[QualificationKind], day: date) -> list[Gap]:
     """Which of these kinds a member does not hold on a day. Somebody without an account holds none."""
-    kinds = list(kinds)
-    if not kinds:
-        return []
-    rows = (
-        Qualification.objects.filter(membership=member_id, kind__in=kinds)
-        if member_id
-        else Qualification.objects.none()
-    )
-    held = set(rows.valid_on(day).values_list("kind_id", flat=True))
-    return [Gap(kind, _last_day(rows, kind)) for kind in kinds if kind.pk not in held]
+    return read_holdings([member_id] if member_id else [], kinds).gaps(member_id, day)
 
 
-def _last_day(rows: QuerySet[Qualification], kind: QualificationKind) -> date | None:
-    lasts = rows.filter(kind=kind, withdrawn_at=None).order_by("-valid_until").values_list("valid_until", flat=True)
-    return next((day for day in lasts if day is not None), None)
+@dataclass(frozen=True)
+class Holdings:
+    """From when until when some members hold some kinds, without what was taken back: asked for many days at once."""
+
+    kinds: tuple[QualificationKind, ...]
+    spans: Mapping[tuple[UUID, UUID], list[tuple[date, date]]]  # by member and kind
+
+    def gaps(self, member_id: UUID | None, day: date) -> list[Gap]:
+        """As `gaps_of`. One that only begins after the day has not lapsed."""
+        found = []
+        for kind in self.kinds:
+            spans = self.spans.get((member_id, kind.pk), []) if member_id else []
+            if not any(since <= day <= until for since, until in spans):
+                found.append(Gap(kind, max((until for _since, until in spans if until < day), default=None)))
+        return found
+
+
+def read_holdings(members: Iterable[UUID], kinds: Iterable[QualificationKind]) -> Holdings:
+    """What these members hold of these kinds: one query, none where nothing is needed."""
+    kinds, members, spans = tuple(kinds), list(members), defaultdict(list)
+    if kinds and members:
+        rows = Qualification.objects.filter(membership__in=members, kind__in=kinds, withdrawn_at=None)
+        for member, kind, since, until in rows.values_list("membership_id", "kind_id", "valid_from", "valid_until"):
+            spans[member, kind].append((since, until or date.max))
+    return Holdings(kinds, spans)
 
 
 def lapsing_until(day: date, *, after: date) -> QuerySet[Qualification]:

@@ -1,6 +1,7 @@
 """Which account is the patient's own: they see their chart, and whoever else has the account does."""
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -28,6 +29,15 @@ def find_account_for(patient: Patient) -> Membership | None:
     )
     member = members.first()
     return member if member and _may_have_chart(member) else None
+
+
+def find_own_chart(*, by: Membership) -> Patient | None:
+    """The chart of whoever asks; None where there is none. Whole even where it is restricted: it is about them.
+
+    An archived one only where there is no other.
+    """
+    own = Patient.objects.filter(user_id=by.user_id).with_lookups()
+    return own.order_by(F("archived_at").asc(nulls_first=True), "-id").first()
 
 
 @transaction.atomic

@@ -259,7 +259,7 @@ def _save(patient: Patient, **how: Any) -> None:
 
 
 def save_state(patient: Patient, action: str, *, by: Membership, reason: str = "") -> Patient:
-    """Save a locked row in another state, as its next version, with a line in the trail and an event for who listens."""
+    """Save a locked row in another state, as its next version, with a line in the trail and an event."""
     patient.version += 1
     patient.updated_at, patient.updated_by = timezone.now(), by.member if by else None
     patient.save(force_update=True)

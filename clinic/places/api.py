@@ -66,7 +66,7 @@ class RoomQuery(LocationQuery):
 class RoomViewSet(ResourceViewSet):
     """Rooms and devices that visits claim."""
 
-    names_others = True  # by id, in its body or query: 404 for what is not here
+    names_others = ("create",)  # by id, in the body: 404 for what is not here
     key = "rooms"
     queryset = Resource.objects.none()
     serializer_class = RoomSerializer

@@ -5,6 +5,7 @@ chart is not told by where somebody was booked.
 """
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from accounts.permissions import Permission
 from accounts.users.admin_site import HouseModelAdmin
@@ -17,7 +18,9 @@ from .models import (
     Leave,
     Reminder,
     ReminderRule,
+    SelfServicePolicy,
     WaitingEntry,
+    WaitLimits,
     WorkingHours,
 )
 
@@ -35,7 +38,7 @@ class AppointmentAdmin(BookAdmin):
     # What a visit is about stands in the chart, behind its own door.
     exclude = ["patient", "reason", "notes", "custom_fields", "submit_key", "session", "series"]
 
-    @admin.display(boolean=True)
+    @admin.display(boolean=True, description=_("overbooked"))
     def is_overbooked(self, visit):
         return visit.is_overbooked
 
@@ -86,6 +89,12 @@ class ReminderRuleAdmin(BookAdmin):
     ordering = ["hours_before", "id"]
 
 
+@admin.register(SelfServicePolicy)
+class SelfServicePolicyAdmin(BookAdmin):
+    list_display = ["level", "may_cancel", "cancel_hours", "may_move", "move_hours", "phone"]
+    ordering = ["id"]
+
+
 @admin.register(Reminder)
 class ReminderAdmin(BookAdmin):
     list_display = ["number", "rule", "starts_at", "created_at", "outcome"]
@@ -94,7 +103,7 @@ class ReminderAdmin(BookAdmin):
     ordering = ["-created_at", "-id"]
     fields = ["rule", "starts_at", "created_at", "outcome"]
 
-    @admin.display(ordering="appointment__number")
+    @admin.display(ordering="appointment__number", description=_("visit"))
     def number(self, reminder):
         return reminder.appointment.number
 
@@ -109,6 +118,11 @@ class CalendarFeedAdmin(BookAdmin):
     fields = ["practitioner", "created_at", "created_by", "revoked_at"]
     readonly_fields = ["created_at"]
 
-    @admin.display(boolean=True)
+    @admin.display(boolean=True, description=_("of a patient"))
     def is_of_a_patient(self, feed):
         return feed.patient_id is not None
+
+
+@admin.register(WaitLimits)
+class WaitLimitsAdmin(BookAdmin):
+    list_display = ["long_minutes", "too_long_minutes"]

@@ -3,14 +3,16 @@
 Every view takes the same number of queries for five visits and for five hundred.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Prefetch, QuerySet, prefetch_related_objects
+from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.permissions import Permission
 from accounts.users.models import Membership
@@ -21,13 +23,15 @@ from clinic.practitioners.models import Practitioner
 
 from . import plans, selectors
 from .availability import Block, Plan, Window
-from .models import LONGEST_VISIT_MINUTES, Appointment, AppointmentChange, WorkingHours
+from .models import LONGEST_VISIT_MINUTES, Appointment, AppointmentChange, AppointmentResource, WorkingHours
 from .states import State
 from .wall_time import day_bounds
 
 MOST_ROWS = 40
 MOST_FINISHED = 10
 NAMED = ("id", "tenant", "title", "first_name", "second_name", "first_last_name", "second_last_name", "restricted_at")
+UNSEEN = ("notes", "custom_fields", "wall_start", "source", "submit_key", "created_by", "created_at")
+"""What neither a row nor a card shows."""
 HERE = (State.ARRIVED, State.IN_ROOM)
 EXPECTED = (State.REQUESTED, State.BOOKED, State.CONFIRMED)
 FINISHED = (State.COMPLETED, State.NO_SHOW, State.CANCELLED)
@@ -46,6 +50,7 @@ class Column:
     visits: list[Appointment] = field(default_factory=list)
     windows: list[Window] | None = None
     blocks: list[Block] = field(default_factory=list)
+    notes: dict[UUID, str] = field(default_factory=dict)  # note_visits
 
 
 @dataclass
@@ -92,24 +97,23 @@ def load_board(day: date, *, by: Membership, practitioner: Practitioner | None =
     rows = selectors.list_appointments(
         by=by, first=day, last=day, practitioner=practitioner.pk if practitioner else None
     ).exclude(patient=None)
-    # A row says no more of a patient than the name, and nothing of rooms.
-    people = Prefetch("patient", Patient.objects.visible_to(by).only(*NAMED))
-    rows = rows.prefetch_related(None).prefetch_related(people)
+    rows = rows.prefetch_related(None).select_related(None).defer(*UNSEEN)
     here = list(rows.filter(state__in=HERE).order_by("starts_at", "id")[:MOST_ROWS])
     expected = list(rows.filter(state__in=EXPECTED).order_by("starts_at", "id")[:MOST_ROWS])
     finished = list(rows.filter(state__in=FINISHED).order_by("-updated_at", "id")[:MOST_FINISHED])
-    counted = rows.prefetch_related(None).select_related(None).order_by().values("state").annotate(number=Count("pk"))
-    return Board(
-        here,
-        expected,
-        finished,
-        {row["state"]: row["number"] for row in counted},
-        list_undoable([*here, *expected, *finished]),
-    )
+    shown = [*here, *expected, *finished]
+    prefetch_related_objects(shown, *_names_only(by))
+    counted = rows.order_by().values("state").annotate(number=Count("pk"))
+    return Board(here, expected, finished, {row["state"]: row["number"] for row in counted}, list_undoable(shown))
+
+
+def _names_only(by: Membership) -> tuple[Prefetch | str, ...]:
+    """A row of Today and a card of the agenda say no more of a patient than the name; the rest many rows share."""
+    return Prefetch("patient", Patient.objects.visible_to(by).only(*NAMED)), "practitioner", "location", "type"
 
 
 def list_undoable(visits: Iterable[Appointment]) -> set[UUID]:
-    """Those whose last change of state can be taken back (`services.undo_move`); taking back is not taken back."""
+    """Those whose last change of state can be taken back (`services.undo_move`)."""
     states = {visit.pk: visit.state for visit in visits}
     last = (
         AppointmentChange.objects.filter(appointment__in=states)
@@ -117,10 +121,30 @@ def list_undoable(visits: Iterable[Appointment]) -> set[UUID]:
         .order_by("appointment", "-at", "-id")
         .distinct("appointment")
     )
-    return {
-        change.appointment_id
-        for change in last
-        if change.old_state and change.action != "undone" and states[change.appointment_id] == change.new_state
+    return {change.appointment_id for change in last if change.can_be_undone_in(states[change.appointment_id])}
+
+
+def note_visits(visits: Iterable[Appointment]) -> dict[UUID, str]:
+    """What else is to be said of visits: how many places of a group are left, who keeps a time until when."""
+    visits = list(visits)
+    groups = {visit.pk: visit for visit in visits if visit.patient_id is None and visit.is_live}
+    held = plans.say_holds([visit.pk for visit in visits if visit.state == State.HELD])
+    notes = {pk: _("Kept by %(what)s") % {"what": words} for pk, words in held.items()}
+    if groups:
+        places = Appointment.objects.live().filter(session__in=groups)
+        taken = Counter(places.values_list("session_id", flat=True))
+        notes |= {pk: say_places(group.capacity, taken[pk]) for pk, group in groups.items()}
+    return notes
+
+
+def say_places(capacity: int, taken: int) -> str:
+    """ "2 of 8 places left", "Full"."""
+    left = max(0, capacity - taken)
+    if not left:
+        return _("Full: all %(count)d places are taken") % {"count": capacity}
+    return ngettext("%(left)d of %(count)d place left", "%(left)d of %(count)d places left", capacity) % {
+        "left": left,
+        "count": capacity,
     }
 
 
@@ -150,7 +174,7 @@ def load_day(
         _column(Column(day, one), location, plan, visits[one.pk], low, high, one.pk in with_hours) for one in people
     ]
     present = [column for column in columns if column.windows or column.visits]
-    return present or [column for column in columns if column.windows is None] or columns
+    return _noted(present or [column for column in columns if column.windows is None] or columns)
 
 
 def load_week(location: Location, monday: date, *, by: Membership, practitioner: Practitioner) -> list[Column]:
@@ -160,10 +184,12 @@ def load_week(location: Location, monday: date, *, by: Membership, practitioner:
     low, high = day_bounds(monday, location.zone)[0], day_bounds(days[-1], location.zone)[1]
     visits = list(_visits(low, high, by=by, people=[practitioner]))
     has_hours = practitioner.pk in _with_hours([practitioner])
-    return [
-        _column(Column(day, practitioner), location, plan, visits, *day_bounds(day, location.zone), has_hours)
-        for day in days
-    ]
+    return _noted(
+        [
+            _column(Column(day, practitioner), location, plan, visits, *day_bounds(day, location.zone), has_hours)
+            for day in days
+        ]
+    )
 
 
 def load_rooms(location: Location, day: date, *, by: Membership) -> list[Column]:
@@ -172,13 +198,22 @@ def load_rooms(location: Location, day: date, *, by: Membership) -> list[Column]
     known = {room.pk for room in rooms}
     low, high = day_bounds(day, location.zone)
     closed = plans.load_frame([], day - timedelta(days=1), day).location_blocks.get(location.pk, ())
-    here = [visit for visit in _visits(low, high, by=by) if visit.location_id == location.pk]
+    claims = Prefetch("resources", AppointmentResource.objects.order_by("id").only("appointment", "resource", "tenant"))
+    found = _visits(low, high, by=by).prefetch_related(claims)
+    here = [visit for visit in found if visit.location_id == location.pk]
     visits = _by(here, lambda visit: [c.resource_id for c in visit.resources.all() if c.resource_id in known] or [None])
     columns = [Column(day, room=room, visits=visits[room.pk]) for room in rooms]
     if visits[None]:
         columns.append(Column(day, visits=visits[None]))
     for column in columns:
         column.blocks = [block for block in closed if block.starts < high and block.ends > low]
+    return _noted(columns)
+
+
+def _noted(columns: list[Column]) -> list[Column]:
+    notes = note_visits({visit.pk: visit for column in columns for visit in column.visits}.values())
+    for column in columns:
+        column.notes = notes
     return columns
 
 
@@ -187,6 +222,8 @@ def _visits(
 ) -> QuerySet[Appointment]:
     """What stands in the book between two moments, at any place; a group's places stand in its one card."""
     rows = selectors.list_appointments(by=by).filter(session=None).exclude(state=State.CANCELLED).between(low, high)
+    rows = rows.prefetch_related(None).select_related(None).prefetch_related(*_names_only(by)).defer(*UNSEEN)
+    rows = rows.exclude(state=State.HELD, hold_expires_at__lte=timezone.now())
     # No visit is longer, so the index on the beginning finds them all.
     rows = rows.filter(starts_at__gte=low - timedelta(minutes=LONGEST_VISIT_MINUTES)).order_by("starts_at", "id")
     return rows if people is None else rows.filter(practitioner__in=people)

@@ -32,15 +32,17 @@ class Amendment:
 
     starts_at: datetime | None = None
     ends_at: datetime | None = None
-    state: str = ""
-    why: str = ""
-    texts: dict[str, Any] = field(default_factory=dict)
     practitioner: Practitioner | None = None
     location: Location | None = None
+    state: str = ""
+    why: str = ""
     type: AppointmentType | None = None
+    overbook_reason: str = ""
+    override_reason: str = ""
+    texts: dict[str, Any] = field(default_factory=dict)
 
     def moves(self, appointment: Appointment) -> bool:
-        """Whether time, practitioner, house or kind become others."""
+        """Whether a visit would stand elsewhere afterwards: at another time, with somebody else, as another kind."""
         wanted = {name: getattr(self, name) for name in ("starts_at", "ends_at", "practitioner", "location", "type")}
         return any(value is not None and value != getattr(appointment, name) for name, value in wanted.items())
 
@@ -58,9 +60,11 @@ def amend(
             starts_at=amendment.starts_at or appointment.starts_at,
             ends_at=amendment.ends_at,
             practitioner=amendment.practitioner,
-            location=amendment.location,
+            location=amendment.location or appointment.location,
             type=amendment.type,
             reason=amendment.why,
+            overbook_reason=amendment.overbook_reason,
+            override_reason=amendment.override_reason,
             expected_version=seen,
         )
         seen = appointment.version

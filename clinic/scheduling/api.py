@@ -51,7 +51,7 @@ from .serializers import (
     WriteAppointmentTypeSerializer,
     WriteScheduleSerializer,
 )
-from .services import TimeTaken, Wanted
+from .services import NotQualified, TimeTaken, Wanted
 from .states import DOCTOLIB, FROM_DOCTOLIB, FROM_MEDISECURE, MEDISECURE, State
 from .wall_time import NoSuchTime, TwiceThatDay, moment_of
 
@@ -173,7 +173,7 @@ class DayQuery(Query):
 class DaySlotsViewSet(GenericViewSet):
     """Free times of everybody on one day."""
 
-    names_others = True  # by id, in its body or query: 404 for what is not here
+    names_others = ("list",)  # by id, in the body or the query: 404 for what is not here
     queryset = Practitioner.objects.none()
     serializer_class = DaySlotsSerializer
     requires = {"list": (Permission.APPOINTMENT_VIEW, Permission.APPOINTMENT_BOOK_OWN)}
@@ -220,6 +220,8 @@ def slot_rows(found: list[Slot], reader: Reader, *, explained: bool = False, nam
         }
         if names is not None:
             row["doctorName"] = names[slot.practitioner_id]
+        if slot.places is not None:
+            row["places"] = slot.places
         if explained:
             row |= {"free": slot.is_free, "reasons": explain(slot, reader)}
         rows.append(row)
@@ -231,6 +233,9 @@ def _nothing_there(doctor: Practitioner, type: AppointmentType | None, rows: lis
     days = {row["localStart"][:10] for row in rows}
     span = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
     reasons = []
+    if not doctor.is_active:
+        text = _("%(name)s does not work here any more.") % {"name": doctor.name}
+        reasons.append({"code": "not_here", "text": text})
     if type is not None and not type.is_active:
         text = _("“%(type)s” is not offered any more.") % {"type": type.name}
         reasons.append({"code": "not_offered", "text": text})
@@ -238,7 +243,7 @@ def _nothing_there(doctor: Practitioner, type: AppointmentType | None, rows: lis
     if performers and doctor.pk not in performers:
         text = _("%(name)s does not do “%(type)s”.") % {"name": doctor.name, "type": type.name}
         reasons.append({"code": "not_performed", "text": text})
-    elif not rows:
+    elif not rows and not reasons:
         text = _("%(name)s has no hours in these days.") % {"name": doctor.name}
         reasons.append({"code": "no_hours", "text": text})
     return {"reasons": reasons, "daysWithoutHours": [day for day in span if day.isoformat() not in days]}
@@ -290,7 +295,8 @@ class StatusQuery(Query):
 class AppointmentViewSet(GenericViewSet):
     """Appointments. Nothing is deleted: a visit is cancelled, and its history stays."""
 
-    names_others = True  # by id, in its body or query: 404 for what is not here
+    changes_by_post = ("set_status", "undo")  # they honour If-Match
+    names_others = ("create", "holds")  # by id, in the body or the query: 404 for what is not here
     queryset = Appointment.objects.none()
     serializer_class = AppointmentSerializer
     versioned = True
@@ -372,11 +378,16 @@ class AppointmentViewSet(GenericViewSet):
         appointment = selectors.get_appointment(pk, by=request.member)
         given = self._checked(AmendSerializer)
         expected = self._expected(appointment)
+        doctor, location = self._elsewhere(appointment, given)
         amendment = amending.Amendment(
-            starts_at=moment_in(given, "date", appointment.location),
-            ends_at=moment_in(given, "endDate", appointment.location),
+            starts_at=moment_in(given, "date", location or appointment.location),
+            ends_at=moment_in(given, "endDate", location or appointment.location),
+            practitioner=doctor,
+            location=location,
             state=_state_meant(appointment, given.get("status")),
             why=given.get("changeReason", ""),
+            overbook_reason=given.get("overbookReason", ""),
+            override_reason=given.get("overrideReason", ""),
             texts={name: given[name] for name in ("notes", "reason") if name in given},
         )
         if amendment.texts and appointment.patient and appointment.patient.is_masked:
@@ -421,8 +432,9 @@ class AppointmentViewSet(GenericViewSet):
     @action(detail=True, methods=["post"])
     def undo(self, request, pk):
         appointment = selectors.get_appointment(pk, by=request.member)
+        expected = self._expected(appointment)
         with time_problems() as taken:
-            services.undo_move(appointment, by=request.member)
+            services.undo_move(appointment, by=request.member, expected_version=expected)
             return self._answer_again(pk)
         return taken.answer()
 
@@ -464,8 +476,22 @@ class AppointmentViewSet(GenericViewSet):
             reason=given.get("reason", ""),
             notes=given.get("notes", ""),
             overbook_reason=given.get("overbookReason", ""),
+            override_reason=given.get("overrideReason", ""),
             submit_key=given.get("submitKey"),
         )
+
+    def _elsewhere(self, appointment: Appointment, given: dict) -> tuple[Practitioner | None, Location | None]:
+        """Whom and where a visit is moved to, None for what stays; Http404 for what is not here.
+
+        Somebody else works where they usually do, unless the visit's place is named, too.
+        """
+        member, doctor, location = self.request.member, None, None
+        if given.get("doctorId") not in (None, appointment.practitioner_id):
+            doctor = selectors.get_doctor(given["doctorId"], by=member)
+            location = services.usual_location(doctor)
+        if "locationId" in given:
+            location = places.get_location(given["locationId"], by=member)
+        return doctor, None if location is not None and location.pk == appointment.location_id else location
 
     def _patient(self, patient_id) -> Patient:
         """The patient of a booking; patients may leave it out, and find nobody but themselves."""
@@ -473,7 +499,7 @@ class AppointmentViewSet(GenericViewSet):
             # A restricted chart comes masked; who may see that it is there may book for it.
             return Patient.objects.get(pk=patients.get_patient(patient_id, by=self.request.member).pk)
         if self.request.member.may(Permission.APPOINTMENT_BOOK):
-            raise FieldsRefused([problem("body", "patientId", msg=_("This field is required."), type="required")])
+            raise FieldsRefused([problem("body", "patientId", msg=_("Say who the patient is."), type="required")])
         own = patients.list_patients(by=self.request.member).first()
         if own is None:
             raise RuleBroken(_("You have no chart here yet; ask at the desk."), code="no_chart")
@@ -498,18 +524,23 @@ class AppointmentViewSet(GenericViewSet):
 
 
 class TakenAnswer:
-    """The refusal of a time that is not free, once one was met."""
+    """The refusal of a time or a practitioner, once one was met."""
 
-    refused: TimeTaken
+    refused: TimeTaken | NotQualified
 
     def answer(self) -> Response:
-        """409 with the sentence and up to three free times, the nearest first."""
+        """409 with the sentence, and up to three free times, the nearest first, or what is not held on that day."""
+        body = error_body(str(self.refused.sentence), self.refused.code)
+        if isinstance(self.refused, NotQualified):
+            body["missing"] = [
+                {"kind": gap.kind.code, "name": gap.kind.name, "lapsedOn": gap.lapsed_on} for gap in self.refused.gaps
+            ]
+            return Response(body, status=status.HTTP_409_CONFLICT)
         nearest = [
             {"start": s.starts, "end": s.ends, "doctorId": s.practitioner_id, "locationId": s.location_id}
             for s in self.refused.nearest
         ]
-        body = error_body(str(self.refused.sentence), self.refused.code) | {"nearest": nearest}
-        return Response(body, status=status.HTTP_409_CONFLICT)
+        return Response(body | {"nearest": nearest}, status=status.HTTP_409_CONFLICT)
 
 
 @contextmanager
@@ -518,7 +549,7 @@ def time_problems():
     taken = TakenAnswer()
     try:
         yield taken
-    except TimeTaken as refused:
+    except (TimeTaken, NotQualified) as refused:
         taken.refused = refused
     except RuleBroken as broken:
         if broken.code not in ABOUT_A_FIELD:
@@ -573,7 +604,7 @@ class TypeQuery(PageQuery):
 class AppointmentTypeViewSet(ResourceViewSet):
     """Kinds of visits; patients find those they may ask for."""
 
-    names_others = True  # by id, in its body or query: 404 for what is not here
+    names_others = ("create",)  # by id, in the body or the query: 404 for what is not here
     key = "appointment_types"
     queryset = AppointmentType.objects.none()
     serializer_class = AppointmentTypeSerializer
@@ -588,7 +619,7 @@ class AppointmentTypeViewSet(ResourceViewSet):
 
     def rows(self, query):
         types = selectors.list_types(by=self.request.member, include_inactive=query.inactive)
-        return types.prefetch_related("performers", "needs")
+        return types.prefetch_related("performers", "needs", "qualifications__kind")
 
     def row(self, pk):
         return selectors.get_type(pk, by=self.request.member)
@@ -607,6 +638,8 @@ class AppointmentTypeViewSet(ResourceViewSet):
         if "performers" in data:
             ids = data.pop("performers")
             parts["performers"] = [selectors.get_doctor(pk, by=self.request.member) for pk in dict.fromkeys(ids)]
+        if "qualifications" in data:
+            parts["qualifications"] = data.pop("qualifications")
         if "needs" in data:
             parts["needs"] = [(need["kind"], need["category"]) for need in data.pop("needs")]
         return {"data": data, **parts}
@@ -631,7 +664,7 @@ class ScheduleQuery(PageQuery):
 class ScheduleViewSet(RemovableMixin, ResourceViewSet):
     """Weekly hours of doctors (Doctolib's schedules), by the clock of the location."""
 
-    names_others = True  # by id, in its body or query: 404 for what is not here
+    names_others = ("create",)  # by id, in the body or the query: 404 for what is not here
     key = "schedules"
     queryset = WorkingHours.objects.none()
     serializer_class = ScheduleSerializer

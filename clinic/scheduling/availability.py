@@ -7,11 +7,14 @@ datetimes at the edges.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import accumulate
+from math import ceil, inf
 from uuid import UUID
+
+EVER = (-inf, inf)
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,20 @@ class Busy:
 
 @dataclass(frozen=True)
 class Need:
-    """One of these resources has to be free for the whole visit."""
+    """One of these resources has to be free for the whole visit.
+
+    `places` says at which location each stands: a visit takes none of another house. Without it they are anywhere.
+    """
 
     category: str
     resources: tuple[UUID, ...]
+    places: Mapping[UUID, UUID] | None = field(default=None, compare=False)
+
+    def at(self, location_id: UUID) -> tuple[UUID, ...]:
+        """Those a visit at this location can have."""
+        if self.places is None:
+            return self.resources
+        return tuple(resource for resource in self.resources if self.places[resource] == location_id)
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,16 @@ class Demand:
     not_before: datetime | None = None  # lead time
     not_after: datetime | None = None  # how far ahead the book is open
     per_day: int | None = None
+    capacity: int = 1
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group session that stands in the book, and how many of its places nobody has."""
+
+    session_id: UUID
+    left: int
+    capacity: int
 
 
 @dataclass
@@ -81,7 +104,9 @@ class Plan:
     resource_blocks: dict[UUID, list[Block]] = field(default_factory=dict)
     resource_busy: dict[UUID, Busy] = field(default_factory=dict)
     booked_per_day: dict[tuple[UUID, date], int] = field(default_factory=dict)
+    groups: dict[tuple[UUID, UUID, float], Group] = field(default_factory=dict)  # practitioner, location, beginning
     day_of: dict[UUID, object] = field(default_factory=dict)  # location: its zone
+    spans: dict[UUID, tuple[float, float]] = field(default_factory=dict)  # location: when the days asked for begin, end
 
 
 @dataclass(frozen=True)
@@ -94,7 +119,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class Slot:
-    """One time: free when `reasons` is empty; then `resources` names one choice for each need."""
+    """One time: free when `reasons` is empty; then `resources` names one choice for each need.
+
+    Of a group `places` says how many are left, and `group` which session one would join, if it stands already.
+    """
 
     starts: datetime
     ends: datetime
@@ -103,6 +131,8 @@ class Slot:
     rule: str
     resources: tuple[UUID, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    places: int | None = None
+    group: UUID | None = None
 
     @property
     def is_free(self) -> bool:
@@ -173,6 +203,7 @@ class _Search:
         self.practitioners = Calendars(plan.practitioner_blocks)
         self.locations = Calendars(plan.location_blocks)
         self.resources = Calendars(plan.resource_blocks)
+        self.needs: dict[UUID, list[tuple[Need, tuple[UUID, ...]]]] = {}
         self.low = demand.not_before.timestamp() if demand.not_before else float("-inf")
         self.high = demand.not_after.timestamp() if demand.not_after else float("inf")
 
@@ -182,8 +213,15 @@ class _Search:
             return
         length, step = demand.minutes * 60, offered.step * 60
         start, last = offered.starts.timestamp(), offered.ends.timestamp() - length
-        while start <= last:
-            reasons, resources = self._judge(offered, start, start + length)
+        low, high = self.plan.spans.get(offered.location_id, EVER)
+        if start < low:
+            start += ceil((low - start) / step) * step
+        while start <= last and start < high:
+            group = self.plan.groups.get((offered.practitioner_id, offered.location_id, start))
+            if group is not None:
+                reasons, resources = list(self._against_joining(group, start)), ()
+            else:
+                reasons, resources = self._judge(offered, start, start + length)
             if not reasons or self.explain:
                 yield Slot(
                     datetime.fromtimestamp(start, UTC),
@@ -193,8 +231,19 @@ class _Search:
                     offered.rule,
                     resources,
                     tuple(reasons),
+                    group.left if group is not None else demand.capacity if demand.capacity > 1 else None,
+                    group.session_id if group is not None else None,
                 )
             start += step
+
+    def _against_joining(self, group: Group, start: float) -> Iterator[Reason]:
+        """A session that stands has its practitioner and its rooms; only its places and the clinic's rules count."""
+        if start < self.low:
+            yield Reason("lead_time", "")
+        if start > self.high:
+            yield Reason("horizon", "")
+        if group.left < 1:
+            yield Reason("full", str(group.capacity))
 
     def _judge(self, offered: Window, start: float, end: float) -> tuple[list[Reason], tuple[UUID, ...]]:
         """Every reason against a time, or the first one only where nobody asks for words."""
@@ -205,13 +254,18 @@ class _Search:
                 return reasons, ()
         low, high = start - self.demand.buffer_before * 60, end + self.demand.buffer_after * 60
         resources: list[UUID] = []
-        for need in self.demand.needs:
-            free = next((r for r in need.resources if r not in resources and self._is_free(r, low, high)), None)
+        for need, candidates in self._needs_at(offered.location_id):
+            free = next((r for r in candidates if r not in resources and self._is_free(r, low, high)), None)
             if free is None:
                 reasons.append(Reason("resource", need.category))
             else:
                 resources.append(free)
         return reasons, () if reasons else tuple(resources)
+
+    def _needs_at(self, location_id: UUID) -> list[tuple[Need, tuple[UUID, ...]]]:
+        if location_id not in self.needs:
+            self.needs[location_id] = [(need, need.at(location_id)) for need in self.demand.needs]
+        return self.needs[location_id]
 
     def _is_free(self, resource: UUID, low: float, high: float) -> bool:
         busy = self.plan.resource_busy.get(resource)

@@ -90,7 +90,9 @@ def _proposal(
     plan.windows = [w for w in plan.windows if w.location_id == visit.location_id]
     demand = plans.demand_of(visit.type or AppointmentType(minutes=visit.minutes), minutes=visit.minutes)
     elsewhere = _times_of_patient(visit)
+    joins = visit.patient_id is not None  # one session can not go into another
     found = [slot for slot in slots(plan, demand) if not any(a < slot.ends and b > slot.starts for a, b in elsewhere)]
+    found = [slot for slot in found if joins or slot.group is None]
     ranked = heapq.nsmallest(OTHER_TIMES + 1, found, key=lambda slot: _distance(visit, slot, away))
     best = ranked[0] if ranked else None
     if best is not None:
@@ -111,10 +113,10 @@ def _distance(visit: Appointment, slot: Slot, away: Practitioner) -> tuple[float
 
 
 def _times_of_patient(visit: Appointment) -> list[tuple[datetime, datetime]]:
-    """When the patient of a visit is elsewhere in this clinic from that day on."""
-    if visit.patient_id is None:
-        return []
-    others = Appointment.objects.live().filter(patient=visit.patient_id, ends_at__gt=timezone.now())
+    """When the patient of a visit, or anybody in a group, is elsewhere in this clinic from that day on."""
+    live = Appointment.objects.live()
+    in_it = [visit.patient_id] if visit.patient_id else live.filter(session=visit.pk).values("patient")
+    others = live.filter(patient__in=in_it, ends_at__gt=timezone.now()).exclude(session=visit.pk)
     return list(others.exclude(pk=visit.pk).values_list("starts_at", "ends_at"))
 
 
@@ -136,7 +138,9 @@ def take_leave(
     """
     if ends_at <= starts_at:
         raise RuleBroken(_("End time must be after start time"), code="end_before_start")
-    Practitioner.objects.select_for_update(of=("self",), no_key=True).get(pk=practitioner.pk)
+    decisions = list(decisions)
+    others = [decision.practitioner.pk for decision in decisions if decision.practitioner is not None]
+    services.lock_together(affected_by(practitioner, starts_at, ends_at), [practitioner.pk, *others])
     broken = {visit.pk: visit for visit in affected_by(practitioner, starts_at, ends_at)}
     decided = {decision.appointment_id: decision for decision in decisions}
     if missing := len(broken.keys() - decided.keys()):

@@ -7,9 +7,15 @@ is taken: neither whose visit it is nor that the doctor is ill.
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from .availability import Reason, Slot
 from .models import AppointmentType
+
+FOR_PATIENTS = {
+    **dict.fromkeys(["booked", "held", "resource"], "taken"),
+    **dict.fromkeys(["leave", "unqualified"], "not_offered"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,7 @@ def explain(slot: Slot, reader: Reader) -> list[dict[str, str]]:
 
 def code_of(reason: Reason, reader: Reader) -> str:
     """The reason's kind; for patients everything that concerns other people is `taken` or `not_offered`."""
-    if reader.is_staff:
-        return reason.kind
-    return {"booked": "taken", "held": "taken", "resource": "taken", "leave": "not_offered"}.get(
-        reason.kind, reason.kind
-    )
+    return reason.kind if reader.is_staff else FOR_PATIENTS.get(reason.kind, reason.kind)
 
 
 def text_of(reason: Reason, reader: Reader) -> str:
@@ -43,11 +45,15 @@ def text_of(reason: Reason, reader: Reader) -> str:
     days = reader.type.horizon_days if reader.type else 0
     if not reader.is_staff and reason.kind in {"booked", "held", "resource"}:
         return _("This time is taken.")
-    if not reader.is_staff and reason.kind == "leave":
+    if not reader.is_staff and reason.kind in {"leave", "unqualified"}:
         return _("This time is not offered.")
     sentences = {
         "booked": lambda: _("Taken by %(what)s.") % {"what": reason.words},
-        "held": lambda: _("Kept for somebody who is booking just now: %(what)s.") % {"what": reason.words},
+        "held": lambda: _("Kept by %(what)s.") % {"what": reason.words},
+        "full": lambda: (
+            ngettext("The only place is taken.", "All %(count)d places are taken.", int(reason.words))
+            % {"count": int(reason.words)}
+        ),
         "leave": lambda: _("Away: %(why)s.") % {"why": reason.words},
         "holiday": lambda: _("Public holiday: %(name)s.") % {"name": reason.words},
         "closed": lambda: _("The location is closed then."),

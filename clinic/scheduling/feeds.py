@@ -59,10 +59,10 @@ def read_feed(secret: str) -> bytes | None:
     """The calendar behind a secret of the current clinic; None where it was revoked or never given out."""
     feed = (
         CalendarFeed.objects.filter(secret_hash=_hash(secret), revoked_at=None)
-        .select_related("practitioner", "patient", "tenant")
+        .select_related("practitioner", "patient", "tenant", "created_by__user")
         .first()
     )
-    if feed is None:
+    if feed is None or _is_somebody_elses(feed):
         return None
     now = timezone.now()
     visits = Appointment.objects.filter(
@@ -74,6 +74,14 @@ def read_feed(secret: str) -> bytes | None:
     visits = visits.filter(patient=feed.patient) if feed.patient_id else visits.filter(practitioner=feed.practitioner)
     visits = visits.select_related("location", "practitioner").order_by("starts_at", "id")
     return calendar_of(visits, name=feed.tenant.name, for_patient=bool(feed.patient_id))
+
+
+def _is_somebody_elses(feed: CalendarFeed) -> bool:
+    """Whether a patient gave this address out who does not have the chart any more, or may not sign in."""
+    by = feed.created_by
+    if feed.patient is None or by is None or by.is_staff:
+        return False
+    return feed.patient.user_id != by.user_id or not (by.is_active and by.user.is_active)
 
 
 def _hash(secret: str) -> str:

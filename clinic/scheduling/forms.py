@@ -30,6 +30,7 @@ class TimeForm(forms.Form):
     """Which time: a tile that was offered, or another one typed by the clock of the location."""
 
     slot = forms.CharField(required=False, max_length=120)
+    take = forms.CharField(required=False, max_length=120)
     other_time = forms.TimeField(
         label=_("Another time"),
         required=False,
@@ -44,10 +45,15 @@ class TimeForm(forms.Form):
 
     def clean_slot(self):
         value = self.cleaned_data["slot"]
-        if not value or value == OTHER:
-            return value
+        return value if value == OTHER else self._time_of(value)
+
+    def clean_take(self):
+        return self._time_of(self.cleaned_data["take"])
+
+    def _time_of(self, value):
         try:
-            tiles.read_value(value)
+            if value:
+                tiles.read_value(value)
         except ValueError:
             raise forms.ValidationError(_("Choose one of the times.")) from None
         return value
@@ -55,9 +61,11 @@ class TimeForm(forms.Form):
     def chosen(self, day: date, zone, people) -> tuple[datetime, uuid.UUID, uuid.UUID | None] | None:
         """Moment, practitioner and location that were chosen; None with an error on the form where there is none.
 
+        `take` is the button of a time that was proposed, and counts before what is ticked.
         Another time than the offered ones is with the one clinician who was picked.
         """
-        slot, other = self.cleaned_data.get("slot"), self.cleaned_data.get("other_time")
+        slot = self.cleaned_data.get("take") or self.cleaned_data.get("slot")
+        other = self.cleaned_data.get("other_time")
         if slot and slot != OTHER:
             return tiles.read_value(slot)
         if slot != OTHER or other is None:

@@ -182,6 +182,7 @@ class ExtraHours(TenantModel):
 
     class Meta:
         verbose_name = _("extra hours")
+        verbose_name_plural = _("extra hours")
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "practitioner", "day", "starts"], name="scheduling_extrahours_uniq"
@@ -212,9 +213,9 @@ class Leave(TenantModel):
     batch = models.UUIDField(
         null=True, editable=False, help_text=_("the changes of visits made with it, undone with it")
     )
-    created_by = TenantForeignKey(Membership, null=True, related_name="+")
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    cancelled_at = models.DateTimeField(null=True, editable=False)
+    created_by = TenantForeignKey(Membership, null=True, related_name="+", verbose_name=_("written by"))
+    created_at = models.DateTimeField(_("written at"), default=timezone.now, editable=False)
+    cancelled_at = models.DateTimeField(_("taken back at"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("leave")
@@ -247,6 +248,10 @@ class AppointmentQuerySet(TenantQuerySet):
     def live(self):
         """Those that keep their time."""
         return self.filter(is_live=True)
+
+    def visits(self):
+        """Without times that were kept for a while and let go: those never became a visit."""
+        return self.exclude(state=State.CANCELLED, hold_expires_at__isnull=False)
 
     def upcoming(self, now):
         return self.filter(state__in=UPCOMING, ends_at__gt=now)
@@ -298,8 +303,8 @@ class Appointment(TenantModel):
     ends_at = models.DateTimeField(_("until"))
     busy_from = models.DateTimeField(editable=False)
     busy_until = models.DateTimeField(editable=False)
-    wall_start = models.CharField(max_length=16, editable=False)
-    time_zone = models.CharField(max_length=64, editable=False)
+    wall_start = models.CharField(_("clock at the place"), max_length=16, editable=False)
+    time_zone = models.CharField(_("time zone"), max_length=64, editable=False)
 
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.BOOKED)
     is_live = models.BooleanField(default=True, editable=False)
@@ -392,7 +397,13 @@ class Appointment(TenantModel):
         ]
         indexes = [
             models.Index(fields=["tenant", "starts_at", "id"], name="scheduling_appt_start_idx"),
-            models.Index(fields=["tenant", "practitioner", "starts_at"], name="scheduling_appt_pract_idx"),
+            # With the id it answers "how many" and "in which order" by itself, without the rows.
+            models.Index(fields=["tenant", "practitioner", "starts_at", "id"], name="scheduling_appt_doctor_idx"),
+            models.Index(
+                fields=["tenant", "practitioner", "patient"],
+                name="scheduling_appt_seen_idx",
+                condition=~Q(state__in=[State.CANCELLED, State.HELD]),
+            ),
             models.Index(fields=["tenant", "patient", "starts_at"], name="scheduling_appt_patient_idx"),
             models.Index(
                 fields=["tenant", "hold_expires_at"],
@@ -440,7 +451,15 @@ class AppointmentResource(TenantModel):
                 name="scheduling_appointmentresource_excl",
             ),
         ]
-        indexes = [models.Index(fields=["tenant", "resource", "busy_until"], name="scheduling_apptres_idx")]
+        indexes = [
+            # A month of free times asks for twelve thousand of them; this holds all that is asked.
+            models.Index(
+                fields=["tenant", "resource", "busy_until"],
+                include=["busy_from", "appointment"],
+                name="scheduling_apptres_free_idx",
+                condition=Q(is_live=True),
+            )
+        ]
 
     def __str__(self):
         return f"{self.resource_id} for {self.appointment_id}"
@@ -481,20 +500,29 @@ class AppointmentChange(TenantModel):
         """Whoever did it by name: a member or an API key; "" for the system."""
         return self.by.display_name if self.by else self.by_label
 
+    def can_be_undone_in(self, state: str) -> bool:
+        """Whether taking back this change of state makes sense for a visit that is in `state` now.
+
+        Taking back is not taken back, and a time that was kept for somebody is not kept again.
+        """
+        return self.new_state == state and self.action != "undone" and self.old_state not in ("", State.HELD)
+
 
 class CalendarFeed(TenantModel):
     """A private address under which a calendar program reads somebody's visits. Only a hash of the secret is kept."""
 
     app_privileges = ("SELECT", "INSERT", "UPDATE")
 
-    practitioner = TenantForeignKey(Practitioner, null=True, related_name="feeds")
-    patient = TenantForeignKey(Patient, null=True, related_name="feeds")
+    practitioner = TenantForeignKey(Practitioner, null=True, related_name="feeds", verbose_name=_("practitioner"))
+    patient = TenantForeignKey(Patient, null=True, related_name="feeds", verbose_name=_("patient"))
     secret_hash = models.CharField(max_length=64, db_collation="C")
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    created_by = TenantForeignKey(Membership, null=True, related_name="+")
-    revoked_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(_("given out at"), default=timezone.now, editable=False)
+    created_by = TenantForeignKey(Membership, null=True, related_name="+", verbose_name=_("given out by"))
+    revoked_at = models.DateTimeField(_("closed at"), null=True)
 
     class Meta:
+        verbose_name = _("calendar address")
+        verbose_name_plural = _("calendar addresses")
         constraints = [
             models.UniqueConstraint(fields=["tenant", "secret_hash"], name="scheduling_calendarfeed_secret_uniq"),
             models.CheckConstraint(
@@ -614,12 +642,15 @@ class Reminder(TenantModel):
     app_privileges = ("SELECT", "INSERT", "UPDATE")
 
     appointment = TenantForeignKey(Appointment, related_name="reminders")
-    rule = TenantForeignKey(ReminderRule, models.PROTECT, related_name="+")
-    starts_at = models.DateTimeField()
-    created_at = models.DateTimeField(default=timezone.now)
-    outcome = models.CharField(max_length=12, default="planned")  # planned, sent, opted_out, no_address, pointless
+    rule = TenantForeignKey(ReminderRule, models.PROTECT, related_name="+", verbose_name=_("reminder rule"))
+    starts_at = models.DateTimeField(_("visit at"))
+    created_at = models.DateTimeField(_("written at"), default=timezone.now)
+    # planned, sent, opted_out, no_address, pointless
+    outcome = models.CharField(_("outcome"), max_length=12, default="planned")
 
     class Meta:
+        verbose_name = _("reminder")
+        verbose_name_plural = _("reminders")
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "appointment", "rule", "starts_at"], name="scheduling_reminder_once_uniq"
@@ -628,3 +659,65 @@ class Reminder(TenantModel):
 
     def __str__(self):
         return f"{self.appointment_id} {self.outcome}"
+
+
+class SelfServicePolicy(TenantModel):
+    """What patients of this clinic do by themselves, and until when (wish 15). A clinic without a row has the defaults.
+
+    A kind of visit says more narrowly what it allows (`AppointmentType.self_service`);
+    the narrower of both holds. Cut-offs are hours before the visit begins.
+    """
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE")
+
+    class Level(models.TextChoices):
+        VIEW = "view", _("See their appointments")
+        REQUEST = "request", _("See them and ask for a time")
+        BOOK = "book", _("See them, ask for a time and book")
+
+    level = models.CharField(_("patients may"), max_length=10, choices=Level.choices, default=Level.BOOK)
+    may_cancel = models.BooleanField(_("patients may cancel"), default=True)
+    cancel_hours = models.PositiveSmallIntegerField(
+        _("cancel until so many hours before"), default=24, validators=[MaxValueValidator(24 * 30)]
+    )
+    may_move = models.BooleanField(_("patients may move to another time"), default=True)
+    move_hours = models.PositiveSmallIntegerField(
+        _("move until so many hours before"), default=24, validators=[MaxValueValidator(24 * 30)]
+    )
+    phone = models.CharField(
+        _("telephone for patients"), max_length=30, blank=True, help_text=_("Empty: that of the place of the visit")
+    )
+
+    class Meta:
+        verbose_name = _("policy for patients")
+        verbose_name_plural = _("policy for patients")
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="scheduling_policy_one_uniq")]
+
+    def __str__(self):
+        return self.get_level_display()
+
+
+class WaitLimits(TenantModel):
+    """From how many minutes of waiting on somebody is marked on Today. A clinic without a row has the defaults."""
+
+    app_privileges = ("SELECT", "INSERT", "UPDATE")
+
+    long_minutes = models.PositiveSmallIntegerField(
+        _("long from minutes on"), default=15, validators=[MinValueValidator(1), MaxValueValidator(240)]
+    )
+    too_long_minutes = models.PositiveSmallIntegerField(
+        _("too long from minutes on"), default=30, validators=[MinValueValidator(2), MaxValueValidator(480)]
+    )
+
+    class Meta:
+        verbose_name = _("limits of waiting")
+        verbose_name_plural = _("limits of waiting")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant"], name="scheduling_waitlimits_one_uniq"),
+            models.CheckConstraint(
+                condition=Q(too_long_minutes__gt=models.F("long_minutes")), name="scheduling_waitlimits_order_chk"
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.long_minutes}/{self.too_long_minutes}"

@@ -39,6 +39,12 @@ def tell_patient(appointment: Appointment, kind: MailKind) -> bool:
     return True
 
 
+def was_told(appointment: Appointment, kind: MailKind) -> bool:
+    """Whether a mail of this kind about a visit has left; one that still waits looks at the book before it does."""
+    sent = Delivery.objects.filter(kind=kind.code, about_id=str(appointment.pk), state=Delivery.State.SENT)
+    return sent.exists()
+
+
 def values_of(appointment: Appointment) -> dict[str, str]:
     """What a text may say: name, date, time with its zone, practitioner, location."""
     wall = wall_of(appointment.starts_at, appointment.location.zone)

@@ -7,14 +7,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import BigIntegerField, Func
+from django.db.models import FloatField, Func
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from clinic.places.models import Holiday, Location, OpeningHours, Resource
 from clinic.practitioners.models import Practitioner
 
-from .availability import Block, Busy, Demand, Need, Plan, Window
+from .availability import Block, Busy, Demand, Group, Need, Plan, Window
 from .models import (
     Appointment,
     AppointmentResource,
@@ -44,6 +44,9 @@ def load_plan(
 ) -> Plan:
     """Everything that decides about these practitioners from `first` to `last`, both days included.
 
+    A time belongs to the day on which it begins by the clock of its location;
+    that the hours began the evening before does not matter.
+
     `ignore` is an appointment that is being moved: its own time is free to it.
     `needs` are those of the type, where they are known already. Ten queries
     however many practitioners and days.
@@ -52,8 +55,13 @@ def load_plan(
     locations = {location.pk: location for location in Location.objects.filter(is_active=True)}
     plan = Plan(day_of={pk: location.zone for pk, location in locations.items()})
     allowed = _performers(type)
-    able = [pk for pk in people if allowed is None or pk in allowed]
-    plan.windows = [*_weekly(able, locations, first, last), *_extra(able, locations, first, last)]
+    able = [pk for pk, one in people.items() if one.is_active and (allowed is None or pk in allowed)]
+    if type is not None and not type.is_active:
+        able = []
+    plan.spans = {pk: _span(location.zone, first, last) for pk, location in locations.items()}
+    eve = first - timedelta(days=1)  # its night reaches into the first day
+    windows = [*_weekly(able, locations, eve, last), *_extra(able, locations, eve, last)]
+    plan.windows = [window for window in windows if window.ends.timestamp() > plan.spans[window.location_id][0]]
     if not plan.windows:
         return plan
     # Only a limit per day asks for whole days; buffers never reach further than a few hours.
@@ -62,12 +70,20 @@ def load_plan(
     blocks: dict[UUID, list[Block]] = defaultdict(list)
     _leave(blocks, able, low, high)
     _bookings(plan, blocks, able, low, high, ignore)
+    if type is not None and type.per_day is not None:
+        plan.booked_per_day = _count_days(type, able, locations, low, high, ignore)
+    if type is not None and type.capacity > 1:
+        plan.groups = _groups(type, able, low, high, ignore)
     plan.practitioner_blocks = dict(blocks)
     plan.location_blocks = _closed(locations, first, last + timedelta(days=1))
     if needs is None:
         needs = needs_of(type) if type is not None else ()
     plan.resource_busy = _claims({pk for need in needs for pk in need.resources}, low, high, ignore)
     return plan
+
+
+def _span(zone: ZoneInfo, first: date, last: date) -> tuple[float, float]:
+    return day_bounds(first, zone)[0].timestamp(), day_bounds(last, zone)[1].timestamp()
 
 
 def load_frame(practitioners: Iterable[Practitioner], first: date, last: date) -> Plan:
@@ -97,21 +113,24 @@ def demand_of(type: AppointmentType, *, minutes: int | None = None, self_service
         not_before=now + timedelta(hours=type.lead_hours) if self_service else now,
         not_after=now + timedelta(days=type.horizon_days) if self_service else None,
         per_day=type.per_day,
+        capacity=type.capacity,
     )
 
 
 def needs_of(type: AppointmentType) -> list[Need]:
-    """The rooms and devices each need of a type can be met by, in a fixed order."""
+    """The rooms and devices of all houses each need of a type can be met by, in a fixed order."""
     needs = list(TypeNeed.objects.filter(type=type).order_by("kind", "category"))
     if not needs:
         return []
     resources = list(Resource.objects.filter(is_active=True).order_by("name", "id"))
+    places = {resource.pk: resource.location_id for resource in resources}
     return [
         Need(
             category=need.category or str(Resource.Kind(need.kind).label),
             resources=tuple(
                 r.pk for r in resources if r.kind == need.kind and (not need.category or r.category == need.category)
             ),
+            places=places,
         )
         for need in needs
     ]
@@ -164,18 +183,66 @@ def _bookings(
     rows = Appointment.objects.live().filter(
         practitioner__in=people, session=None, starts_at__gte=low - LONGEST_BUSY, starts_at__lt=high, busy_until__gt=low
     )
+    # A hold that is over stands in nobody's way, whether or not the sweeper has come by.
+    rows = rows.exclude(state=State.HELD, hold_expires_at__lte=timezone.now())
     called = _("appointment %(number)s")
-    counted: Counter[tuple[UUID, date]] = Counter()
-    wanted = ("pk", "practitioner_id", "location_id", "starts_at", "busy_from", "busy_until", "state", "number")
-    for pk, who, where, starts_at, busy_from, busy_until, state, number in rows.values_list(*wanted):
+    held: list[tuple[UUID, UUID, datetime, datetime]] = []
+    wanted = ("pk", "practitioner_id", "busy_from", "busy_until", "state", "number")
+    for pk, who, busy_from, busy_until, state, number in rows.values_list(*wanted):
         if pk == ignore:
             continue
-        words = called % {"number": number}
-        blocks[who].append(Block(busy_from, busy_until, "held" if state == State.HELD else "booked", words))
-        zone = plan.day_of.get(where)
-        if isinstance(zone, ZoneInfo):
-            counted[who, wall_of(starts_at, zone).date()] += 1
-    plan.booked_per_day = dict(counted)
+        if state == State.HELD:
+            held.append((pk, who, busy_from, busy_until))
+        else:
+            blocks[who].append(Block(busy_from, busy_until, "booked", called % {"number": number}))
+    if held:
+        words = say_holds([pk for pk, *_rest in held])
+        for pk, who, busy_from, busy_until in held:
+            blocks[who].append(Block(busy_from, busy_until, "held", words.get(pk, "")))
+
+
+def _count_days(
+    type: AppointmentType,
+    people: list[UUID],
+    locations: dict[UUID, Location],
+    low: datetime,
+    high: datetime,
+    ignore: UUID | None,
+) -> dict[tuple[UUID, date], int]:
+    """How many visits of a type each practitioner has on each day, by the clock of the place; a group counts once."""
+    rows = Appointment.objects.live().filter(
+        practitioner__in=people, type=type, session=None, location__in=locations, starts_at__gte=low, starts_at__lt=high
+    )
+    found = rows.exclude(pk=ignore).values_list("practitioner_id", "location_id", "starts_at")
+    return Counter((who, wall_of(starts_at, locations[where].zone).date()) for who, where, starts_at in found)
+
+
+def say_holds(holds: Iterable[UUID]) -> dict[UUID, str]:
+    """Who keeps each of these times, and until when by the clock of its place: "Nora Nurse until 09:50"."""
+    rows = Appointment.objects.filter(pk__in=list(holds), hold_expires_at__isnull=False)
+    said = {}
+    for hold in rows.select_related("location", "created_by__user"):
+        until = f"{wall_of(hold.hold_expires_at, hold.location.zone):%H:%M}"
+        who = hold.created_by.display_name if hold.created_by else _("somebody on the waiting list")
+        said[hold.pk] = _("%(name)s until %(time)s") % {"name": who, "time": until}
+    return said
+
+
+def _groups(
+    type: AppointmentType, people: list[UUID], low: datetime, high: datetime, ignore: UUID | None
+) -> dict[tuple[UUID, UUID, float], Group]:
+    """The sessions of a kind of visit that stand already: whoever books it at their time joins them."""
+    found = Appointment.objects.live().filter(
+        practitioner__in=people, type=type, patient=None, starts_at__gte=low, starts_at__lt=high
+    )
+    wanted = ("pk", "practitioner_id", "location_id", "starts_at", "capacity")
+    sessions = [row for row in found.values_list(*wanted) if row[0] != ignore]
+    places = Appointment.objects.live().filter(session__in=[row[0] for row in sessions]).exclude(pk=ignore)
+    taken = Counter(places.values_list("session_id", flat=True)) if sessions else Counter()
+    return {
+        (who, where, starts_at.timestamp()): Group(pk, max(0, capacity - taken[pk]), capacity)
+        for pk, who, where, starts_at, capacity in sessions
+    }
 
 
 def _claims(needed: set[UUID], low: datetime, high: datetime, ignore: UUID | None) -> dict[UUID, Busy]:
@@ -200,8 +267,8 @@ def _claims(needed: set[UUID], low: datetime, high: datetime, ignore: UUID | Non
 class _Seconds(Func):
     """A moment as whole seconds since 1970."""
 
-    template = "EXTRACT(EPOCH FROM %(expressions)s)::bigint"
-    output_field = BigIntegerField()
+    template = "DATE_PART('epoch', %(expressions)s)"  # EXTRACT works out a numeric, which takes twice as long
+    output_field = FloatField()
 
 
 def _closed(locations: dict[UUID, Location], first: date, last: date) -> dict[UUID, list[Block]]:

@@ -22,6 +22,7 @@ from accounts.notifications.links import absolute
 from accounts.permissions import Permission
 from accounts.qualifications.presenting import qualification_rows
 from accounts.qualifications.selectors import list_qualifications
+from accounts.users.selectors import list_members_who_may
 from clinic.patients.models import Patient
 from clinic.places.models import Location
 from clinic.practitioners.answers import attempt, status_of, tried
@@ -30,7 +31,7 @@ from clinic.practitioners.models import Practitioner
 from clinic.practitioners.selectors import get_practitioner
 from tenancy.rules import RuleBroken
 
-from . import disturbances, feeds, offering, previews
+from . import disturbances, feeds, lapses, offering, previews
 from .disturbances import Decision
 from .models import AppointmentChange, CalendarFeed, ExtraHours, Leave, WorkingHours
 from .rules_forms import ExtraHoursForm, HoursForm, LeaveForm, PreviewForm
@@ -38,6 +39,8 @@ from .wall_time import wall_of
 from .wordings import say_span, say_when
 
 OLD_LEAVE_DAYS = 90
+MOST_NAMED = 3
+MOST_UNCOVERED = 50
 
 
 # --- One practitioner ------------------------------------------------------------------------------------------------
@@ -58,9 +61,17 @@ def practitioner_detail(request, practitioner_id):
         "hours": _hours_rows(practitioner),
         "leave": _leave_rows(practitioner.leave.filter(cancelled_at=None, ends_at__gt=now).order_by("starts_at"), zone),
         "qualifications": qualification_rows(list_qualifications(practitioner.member)) if practitioner.member else [],
+        "uncovered": _uncovered_rows(practitioner),
+        "may_open": request.member.may(Permission.APPOINTMENT_VIEW),
         "may_manage": request.member.may(Permission.PRACTITIONER_MANAGE),
     }
     return render(request, "practitioners/detail.html", context)
+
+
+def _uncovered_rows(practitioner):
+    """Visits that will lack a qualification; no patient is named, the visit's own page does that."""
+    visits = lapses.uncovered_visits(practitioner)[:MOST_UNCOVERED]
+    return [{"visit": visit, "when": say_when(visit.starts_at, visit.location.zone)} for visit in visits]
 
 
 def _facts(practitioner):
@@ -224,6 +235,9 @@ def leave(request, practitioner_id):
         "form": LeaveForm(zone=zone, initial={"kind": Leave.Kind.HOLIDAY}),
         "today": wall_of(timezone.now(), zone).date(),
     }
+    if not context["may_plan"]:
+        people = list_members_who_may(Permission.SCHEDULE_MANAGE)
+        context["planners"] = [member.display_name for member in people[:MOST_NAMED]] or [_("an administrator")]
     return render(request, "practitioners/leave.html", context)
 
 
@@ -231,7 +245,8 @@ def leave(request, practitioner_id):
 @require_POST
 def plan_leave(request, practitioner_id):
     """The dry run: every visit a leave breaks with a proposal. With `take` it is done, all of it or nothing."""
-    practitioner = _own_or_managed(request, practitioner_id)
+    practitioner = get_practitioner(practitioner_id, by=request.member)
+    _require_for(request.POST.get("kind"), request, practitioner)
     zone = _zone(request, practitioner)
     form = LeaveForm(request.POST, zone=zone)
     if not form.is_valid():
@@ -333,6 +348,8 @@ def leave_detail(request, practitioner_id, leave_id):
     context = {
         **_frame(request, practitioner, "leave"),
         "leave": row,
+        "may_undo": _may_plan(request, practitioner)
+        or (row.kind == Leave.Kind.ILLNESS and _may_note_illness(request, practitioner)),
         "span": say_span(row.starts_at, row.ends_at, zone),
         "changed": [_changed_row(change, visible) for change in changes],
         "standing": [
@@ -368,8 +385,9 @@ def _changed_row(change, visible):
 @require_POST
 def undo_leave(request, practitioner_id, leave_id):
     """Take a leave back with everything it changed."""
-    practitioner = _own_or_managed(request, practitioner_id)
+    practitioner = get_practitioner(practitioner_id, by=request.member)
     row = _row(practitioner.leave.filter(batch__isnull=False), leave_id)
+    _require_for(row.kind, request, practitioner)
     try:
         count = disturbances.undo_leave(row, row.batch, by=request.member)
         said = ngettext(
@@ -387,8 +405,9 @@ def undo_leave(request, practitioner_id, leave_id):
 @require_POST
 def end_leave(request, practitioner_id, leave_id):
     """Take a leave back; its visits stay where they are now."""
-    practitioner = _own_or_managed(request, practitioner_id)
+    practitioner = get_practitioner(practitioner_id, by=request.member)
     row = _row(practitioner.leave, leave_id)
+    _require_for(row.kind, request, practitioner)
     done = _("The leave is taken back. Visits that were moved stay where they are.")
     attempt(request, done, disturbances.end_leave, row, by=request.member)
     return redirect("practitioners:leave", practitioner.pk)
@@ -448,6 +467,21 @@ def _require_own_or_manager(request, practitioner):
         raise PermissionDenied
 
 
+def _may_note_illness(request, practitioner):
+    """Whoever books and moves visits may write down that somebody is ill: the desk takes the call at half past seven.
+
+    Any other leave is planned by oneself or by who manages hours (docs/decisions/0012).
+    """
+    member = request.member
+    desk = member.may(Permission.APPOINTMENT_BOOK) and member.may(Permission.APPOINTMENT_MOVE)
+    return desk or _may_plan(request, practitioner)
+
+
+def _require_for(kind, request, practitioner):
+    if not (kind == Leave.Kind.ILLNESS and _may_note_illness(request, practitioner)):
+        _require_own_or_manager(request, practitioner)
+
+
 def _own_or_managed(request, practitioner_id):
     practitioner = get_practitioner(practitioner_id, by=request.member)
     _require_own_or_manager(request, practitioner)
@@ -469,6 +503,7 @@ def _frame(request, practitioner, here):
     return {
         "practitioner": practitioner,
         "may_plan": may_plan,
+        "may_note_illness": _may_note_illness(request, practitioner),
         "links": [(reverse("practitioners:list"), _("Practitioners"))],
         "tabs": [
             {

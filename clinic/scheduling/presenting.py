@@ -1,13 +1,16 @@
 """How the book is put into words and places for a page: rows of Today, cards of the agenda, an appointment's story."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
@@ -17,12 +20,10 @@ from clinic.places.models import Location
 from clinic.practitioners.models import Practitioner
 
 from .agenda import HERE, Column
-from .models import Appointment, AppointmentChange, Reminder
-from .states import MOVES, State
-from .wall_time import wall_of
+from .models import Appointment, AppointmentChange, Reminder, WaitLimits
+from .states import MOVES, UPCOMING, State
+from .wall_time import NoSuchTime, moment_of, wall_of
 
-LONG_WAIT, TOO_LONG = 15, 30
-"""Minutes of waiting from which a person at the desk should look (amber), and do something (red)."""
 STEP = 5  # minutes a row of the agenda stands for
 LEAST_ROWS = 3  # a shorter visit is drawn as long as one line of text
 MOST_BESIDE = 4
@@ -40,6 +41,16 @@ TONES = {
     State.NO_SHOW: "bad",
     State.CANCELLED: "bad",
 }
+ICONS = {
+    State.REQUESTED: "circle-alert",
+    State.HELD: "hourglass",
+    State.CONFIRMED: "check",
+    State.ARRIVED: "user-check",
+    State.IN_ROOM: "door-open",
+    State.COMPLETED: "check-check",
+    State.NO_SHOW: "user-x",
+}
+"""Beside the word; on a card too narrow for the word they stand for it, and the word is still read aloud."""
 BUTTONS = {
     State.BOOKED: gettext_lazy("Accept"),
     State.CONFIRMED: gettext_lazy("Confirm"),
@@ -59,6 +70,8 @@ NEXT = {
 """The step that mostly comes next; its button is the one that stands out."""
 ACTIONS = {
     "booked": gettext_lazy("Booked"),
+    "held": gettext_lazy("Time kept"),
+    "emptied": gettext_lazy("Time given back: nobody was in it any more"),
     "moved": gettext_lazy("Moved"),
     "moved_on": gettext_lazy("State changed"),
     "undone": gettext_lazy("Taken back"),
@@ -91,9 +104,10 @@ def short_day(day: date) -> str:
     return date_format(day, pgettext("the day of a column or a message", "D j M"))
 
 
-def zone_words(name: str) -> str:
-    """A zone as people read it: "America/Bogota (UTC-5)" without underscores."""
-    moment = timezone.now().astimezone(ZoneInfo(name))
+def zone_words(name: str, day: date | None = None) -> str:
+    """A zone as people read it, with how far it is from UTC at noon of that day, or now: "America/Bogota (UTC-5)"."""
+    zone = ZoneInfo(name)
+    moment = datetime.combine(day, time(12), zone) if day else timezone.now().astimezone(zone)
     minutes = int(moment.utcoffset().total_seconds()) // 60
     hours, rest = divmod(abs(minutes), 60)
     offset = f"UTC{'−' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
@@ -114,6 +128,24 @@ def what(visit: Appointment) -> str:
     return visit.type.name if visit.type else _("Visit")
 
 
+def state_word(visit: Appointment) -> str:
+    """As `get_state_display`, which puts all nine words into the reader's language to give one."""
+    return str(State(visit.state).label)
+
+
+def address_of(visit: Appointment) -> SafeString:
+    before, after = _around_id()
+    return SafeString(f"{before}{visit.pk}{after}")
+
+
+@cache
+def _around_id() -> tuple[str, str]:
+    """The address of a visit without its id; a page names hundreds of them, and `reverse` looks it up each time."""
+    nobody = UUID(int=0)
+    before, _id, after = reverse("scheduling:appointment", args=[nobody]).partition(str(nobody))
+    return before, after
+
+
 def badges(visit: Appointment) -> list[dict[str, str]]:
     """What is out of the ordinary about a visit, each as a word and why."""
     found = []
@@ -129,6 +161,8 @@ def buttons(visit: Appointment, now: datetime) -> list[dict[str, Any]]:
 
     What only time can tell, done or did not come, is asked once the visit should have begun.
     """
+    if visit.patient_id is None:
+        return []  # of a group each place has its own
     likely = NEXT.get(visit.state)
     offered = [to for to in MOVES[visit.state] if to in BUTTONS]
     if visit.starts_at > now and visit.state != State.IN_ROOM:
@@ -136,14 +170,20 @@ def buttons(visit: Appointment, now: datetime) -> list[dict[str, Any]]:
     if visit.state == State.REQUESTED:
         offered.remove(State.CONFIRMED)
     offered.sort(key=lambda to: to != likely)
-    return [{"to": str(to), "label": BUTTONS[to], "is_likely": to == likely} for to in offered]
+    return [{"to": SafeString(to), "label": BUTTONS[to], "is_likely": to == likely} for to in offered]
 
 
-def row(visit: Appointment, now: datetime, *, undoable: Iterable = (), zone: str = "") -> dict[str, Any]:
-    """One visit as a line of Today or of the agenda's list. `zone` is the one the page is in; others are named."""
+def row(
+    visit: Appointment, now: datetime, *, undoable: Iterable = (), zone: str = "", limits: WaitLimits | None = None,
+    notes: Mapping[UUID, str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """One visit as a line of Today or of the agenda's list. `zone` is the one the page is in; others are named.
+
+    `limits` are the clinic's (wait_limits.read_limits), `notes` what else stands beside a visit (agenda.note_visits).
+    """
     return {
-        "id": str(visit.pk),
-        "url": reverse("scheduling:appointment", args=[visit.pk]),
+        "id": SafeString(visit.pk),  # hexadecimal: nothing to escape, and a line says it eight times
+        "url": address_of(visit),
         "clock": clock(visit.starts_at, visit.location.zone),
         "until": clock(visit.ends_at, visit.location.zone),
         "zone": zone_words(visit.time_zone) if zone and visit.time_zone != zone else "",
@@ -152,18 +192,19 @@ def row(visit: Appointment, now: datetime, *, undoable: Iterable = (), zone: str
         "what": what(visit),
         "practitioner": visit.practitioner,
         "state": visit.state,
-        "state_word": visit.get_state_display(),
+        "state_word": state_word(visit),
         "tone": TONES[visit.state],
         "badges": badges(visit),
         "buttons": buttons(visit, now),
         "may_cancel": State.CANCELLED in MOVES[visit.state],
         "may_undo": visit.pk in undoable,
-        "wait": waiting(visit, now),
+        "wait": waiting(visit, now, limits or WaitLimits()),
         "late": late(visit, now),
+        "note": (notes or {}).get(visit.pk, ""),
     }
 
 
-def waiting(visit: Appointment, now: datetime) -> dict[str, Any] | None:
+def waiting(visit: Appointment, now: datetime, limits: WaitLimits) -> dict[str, Any] | None:
     """How long somebody sits there: since they came, or since their time where they came before it (ui.md, Today)."""
     if visit.state != State.ARRIVED:
         return None
@@ -172,9 +213,9 @@ def waiting(visit: Appointment, now: datetime) -> dict[str, Any] | None:
     if minutes < 0:
         early = ngettext("%(count)d minute early", "%(count)d minutes early", -minutes) % {"count": -minutes}
         return {"minutes": minutes, "text": early, "tone": "", "icon": "clock"}
-    if minutes >= TOO_LONG:
+    if minutes >= limits.too_long_minutes:
         text, tone, icon = _("waits %(count)d min, too long"), "bad", "octagon-alert"
-    elif minutes >= LONG_WAIT:
+    elif minutes >= limits.long_minutes:
         text, tone, icon = _("waits %(count)d min, long"), "warn", "triangle-alert"
     else:
         text, tone, icon = _("waits %(count)d min"), "ok", "clock"
@@ -198,13 +239,23 @@ def waiting_room(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 # --- The agenda as a grid --------------------------------------------------------------------------------------------
 
 
-def grid(columns: list[Column], location: Location, now: datetime, *, may_book: bool, heads: str) -> dict[str, Any]:
-    """Columns, hours and cards with the CSS classes of their places (agenda.css). `heads` is "who", "room" or "day"."""
+def grid(
+    columns: list[Column], location: Location, now: datetime, *, may_book: bool, heads: str, may_move: bool = False
+) -> dict[str, Any]:
+    """Columns, hours and cards with the CSS classes of their places (agenda.css). `heads` is "who", "room" or "day".
+
+    With `may_move` cards and columns carry what dragging a card needs (dragging.js).
+    """
     zone = location.zone
     first, last = _range(columns, zone)
-    drawn = [_column(column, zone, first, last, now, may_book=may_book, heads=heads) for column in columns]
+    drawn = [
+        _column(column, zone, first, last, now, may_book=may_book, heads=heads, may_move=may_move) for column in columns
+    ]
     return {
         "columns": drawn,
+        "first": first,
+        "last": last,
+        "location": location,
         "hours": [
             {"clock": f"{minute // 60:02}:00", "place": _place(minute, minute + 60, first, last)}
             for minute in range(first, last, 60)
@@ -217,6 +268,31 @@ def _minutes(moment: datetime, day: date, zone: ZoneInfo) -> int:
     """Where a moment stands on the clock of a day, in minutes from midnight; the day before and after are cut off."""
     wall = wall_of(moment, zone)
     return max(0, min(1440, int((wall - datetime.combine(day, time())).total_seconds() // 60)))
+
+
+def _end(visit: Appointment, day: date, zone: ZoneInfo) -> int:
+    """Where a visit ends on the clock of a day: as long as it is, also over an hour that is left out or comes twice."""
+    start = wall_of(visit.starts_at, zone)
+    if start.date() != day:
+        return _minutes(visit.ends_at, day, zone)
+    return min(1440, start.hour * 60 + start.minute + visit.minutes)
+
+
+def _gap(day: date, zone: ZoneInfo) -> tuple[int, int] | None:
+    """The minutes of a day that the clock jumps over; None on all days but one a year."""
+    midnight = datetime.combine(day, time(), zone)
+    if midnight.utcoffset() == (midnight + timedelta(days=1)).utcoffset():
+        return None
+    missing = [minute for minute in range(0, 1440, 15) if not _exists(day, minute, zone)]
+    return (missing[0], missing[-1] + 15) if missing else None
+
+
+def _exists(day: date, minute: int, zone: ZoneInfo) -> bool:
+    try:
+        moment_of(datetime.combine(day, time(minute // 60, minute % 60)), zone, fold=0)
+    except NoSuchTime:
+        return False
+    return True
 
 
 def _range(columns: list[Column], zone: ZoneInfo) -> tuple[int, int]:
@@ -238,7 +314,7 @@ def _place(start: int, end: int, first: int, last: int) -> str:
 
 
 def _column(
-    column: Column, zone: ZoneInfo, first: int, last: int, now: datetime, *, may_book: bool, heads: str
+    column: Column, zone: ZoneInfo, first: int, last: int, now: datetime, *, may_book: bool, heads: str, may_move: bool
 ) -> dict[str, Any]:
     today = wall_of(now, zone).date() == column.day
     minute = _minutes(now, column.day, zone) if today else -1
@@ -247,7 +323,11 @@ def _column(
         "person": column.practitioner if heads == "who" else None,
         "url": _head_url(column, heads),
         "is_today": today and heads == "day",
-        "cards": _cards(column, zone, first, last),
+        "cards": _cards(column, zone, first, last, may_move=may_move),
+        "day": column.day.isoformat(),
+        "day_words": short_day(column.day),
+        "practitioner": column.practitioner,
+        "step": min([window.step for window in column.windows or ()], default=15),
         "shades": list(_shades(column, zone, first, last)),
         "free": _free(column, zone, first, last, now) if may_book and column.practitioner else [],
         "now": f"r{(minute - first) // STEP + 1} s1" if first <= minute < last else "",
@@ -271,16 +351,18 @@ def _head_url(column: Column, heads: str) -> str:
     return ""
 
 
-def _cards(column: Column, zone: ZoneInfo, first: int, last: int) -> list[dict[str, Any]]:
+def _cards(column: Column, zone: ZoneInfo, first: int, last: int, *, may_move: bool) -> list[dict[str, Any]]:
     """The visits of a column; those that overlap share its width."""
     cards, cluster, reach = [], [], 0
     for visit in sorted(column.visits, key=lambda visit: (visit.starts_at, visit.lane)):
         start = _minutes(visit.starts_at, column.day, zone)
-        end = max(_minutes(visit.ends_at, column.day, zone), start + LEAST_ROWS * STEP)
+        end = max(_end(visit, column.day, zone), start + LEAST_ROWS * STEP)
         if cluster and start >= reach:
             _share(cluster)
             cluster = []
         card = _card(visit, column, zone, start, min(end, last), first, last)
+        if may_move and visit.state in UPCOMING:
+            card |= {"move_url": reverse("scheduling:move", args=[visit.pk]), "version": visit.version}
         reach = max(reach, end) if cluster else end
         cluster.append((start, end, card))
         cards.append(card)
@@ -304,8 +386,8 @@ def _card(
     visit: Appointment, column: Column, zone: ZoneInfo, start: int, end: int, first: int, last: int
 ) -> dict[str, Any]:
     return {
-        "id": str(visit.pk),
-        "url": reverse("scheduling:appointment", args=[visit.pk]),
+        "id": SafeString(visit.pk),
+        "url": address_of(visit),
         "place": _place(start, end, first, last),
         "clock": clock(visit.starts_at, zone),
         "until": clock(visit.ends_at, zone),
@@ -313,8 +395,9 @@ def _card(
         "group": "" if visit.patient else _("Group of %(count)d") % {"count": visit.capacity},
         "what": what(visit),
         "who": visit.practitioner if column.room or not column.practitioner else None,
-        "state_word": "" if visit.state == State.BOOKED else visit.get_state_display(),
+        "state_word": column.notes.get(visit.pk) or ("" if visit.state == State.BOOKED else state_word(visit)),
         "state": visit.state,
+        "icon": "users" if visit.patient_id is None else ICONS.get(visit.state, ""),
         "is_short": end - start <= 20,
         "is_tiny": end - start <= 30,
         "badges": badges(visit),
@@ -330,6 +413,8 @@ def _shades(column: Column, zone: ZoneInfo, first: int, last: int) -> Iterable[d
         if start < end:
             words = _("Closed") if block.kind == "closed" else block.words
             named.append((start, end, words, block.kind))
+    if (gap := _gap(column.day, zone)) and gap[0] < last and gap[1] > first:
+        named.append((max(first, gap[0]), min(last, gap[1]), _("No such time: the clocks go forward"), "closed"))
     for start, end, words, kind in sorted(named):
         yield {"place": _place(start, end, first, last), "words": words, "kind": kind}
     if column.windows is None:
@@ -350,9 +435,10 @@ def _free(column: Column, zone: ZoneInfo, first: int, last: int, now: datetime) 
     day, who = column.day, column.practitioner
     taken = [(_minutes(v.busy_from, day, zone), _minutes(v.busy_until, day, zone)) for v in column.visits if v.is_live]
     taken += [(_minutes(b.starts, day, zone), _minutes(b.ends, day, zone)) for b in column.blocks]
+    taken += [gap] if (gap := _gap(day, zone)) else []
     today = wall_of(now, zone).date()
     earliest = 1441 if day < today else _minutes(now, day, zone) if day == today else 0
-    found = []
+    found, address = [], reverse("scheduling:book")
     for window in column.windows or ():
         start, close = _minutes(window.starts, day, zone), _minutes(window.ends, day, zone)
         step = max(window.step, 15)
@@ -365,7 +451,7 @@ def _free(column: Column, zone: ZoneInfo, first: int, last: int, now: datetime) 
                     {
                         "place": _place(minute, end, first, last),
                         "clock": at,
-                        "url": f"{reverse('scheduling:book')}?{query}",
+                        "url": f"{address}?{query}",
                     }
                 )
     return found
@@ -439,6 +525,17 @@ def _wall_words(iso: str, zone: ZoneInfo) -> str:
 
 def reminder_rows(reminders: Iterable[Reminder]) -> list[dict[str, Any]]:
     return [{"at": one.created_at, "words": REMINDED.get(one.outcome, one.outcome)} for one in reminders]
+
+
+def kept(hold: Appointment, now: datetime) -> dict[str, Any]:
+    """A time that is kept while somebody types: which row, for how many seconds yet by our clock, and in words."""
+    until = hold.hold_expires_at or now
+    return {
+        "hold": str(hold.pk),
+        "seconds": max(0, int((until - now).total_seconds())),
+        "sentence": _("%(clock)s is kept for you until %(until)s.")
+        % {"clock": clock(hold.starts_at, hold.location.zone), "until": clock(until, hold.location.zone)},
+    }
 
 
 # --- Choices ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,16 @@ from clinic.practitioners.models import Practitioner
 from tenancy.doors.late_choices import late_choices
 from tenancy.tenants.models import validate_time_zone
 
-from .models import AppointmentType, ExtraHours, Leave, ReminderRule, WaitingEntry, WorkingHours
+from .models import (
+    AppointmentType,
+    ExtraHours,
+    Leave,
+    ReminderRule,
+    SelfServicePolicy,
+    WaitingEntry,
+    WaitLimits,
+    WorkingHours,
+)
 from .wall_time import day_bounds, nearest_moment
 
 LONGEST_LEAVE_DAYS = 366
@@ -320,6 +329,49 @@ class ReminderForm(RowForm):
                 "Empty: our own words. %(name)s, %(date)s, %(time)s, %(practitioner)s and %(location)s are filled in. "
                 "Write nothing about health: others may read the mail."
             )
+        }
+
+
+class PolicyForm(RowForm):
+    """What patients of this clinic may do online, and until when."""
+
+    class Meta:
+        model = SelfServicePolicy
+        formfield_callback = late_choices
+        fields = ["level", "may_cancel", "cancel_hours", "may_move", "move_hours", "phone"]
+        help_texts = {
+            "level": _("Each kind of visit says besides whether patients may book it, ask for it, or neither."),
+            "cancel_hours": _("0: until it begins. Later they are told to call."),
+            "move_hours": _("0: until it begins. Later they are told to call."),
+            "phone": _("They read it wherever they have to call. Empty: that of the place of the visit."),
+        }
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["level"] = forms.ChoiceField(
+            label=_("Patients may"),
+            choices=SelfServicePolicy.Level.choices,
+            widget=forms.RadioSelect,
+            help_text=self.Meta.help_texts["level"],
+            initial=self.instance.level,
+        )
+        self.order_fields(self.Meta.fields)
+
+
+class WaitLimitsForm(RowForm):
+    """From how many minutes of waiting on Today marks somebody."""
+
+    class Meta:
+        model = WaitLimits
+        formfield_callback = late_choices
+        fields = ["long_minutes", "too_long_minutes"]
+        labels = {
+            "long_minutes": _("A wait is long from so many minutes on"),
+            "too_long_minutes": _("A wait is too long from so many minutes on"),
+        }
+        help_texts = {
+            "long_minutes": _("Marked amber, with the word “long”."),
+            "too_long_minutes": _("Marked red, with the words “too long”."),
         }
 
 

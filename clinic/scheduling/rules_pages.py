@@ -21,9 +21,18 @@ from tenancy.doors.paging import PageQuery, paginate
 from tenancy.doors.query import Choice, Date
 from tenancy.doors.refusals import FieldsRefused
 
-from . import notices, offering, reminders
+from . import notices, offering, policy, reminders, wait_limits
 from .models import Appointment, AppointmentType, ReminderRule
-from .rules_forms import HolidayForm, LocationForm, OpeningHoursForm, ReminderForm, ResourceForm, TypeForm
+from .rules_forms import (
+    HolidayForm,
+    LocationForm,
+    OpeningHoursForm,
+    PolicyForm,
+    ReminderForm,
+    ResourceForm,
+    TypeForm,
+    WaitLimitsForm,
+)
 from .wordings import say_day, say_when
 
 REPORT_DAYS = 90
@@ -264,6 +273,48 @@ def _reminder_page(request, rule, title):
     return render(request, "book/form.html", context, status=status)
 
 
+# --- Patients online -------------------------------------------------------------------------------------------------
+
+
+@requires(Permission.SCHEDULE_MANAGE)
+def patients_online(request):
+    """What patients may do by themselves: see, ask, book, cancel and move, and until when."""
+    form = PolicyForm(request.POST or None, instance=policy.read_policy())
+    if sent(request, form) and tried(form, policy.save_policy, by=request.member, changes=form.row_data()):
+        messages.success(request, _("Saved. It holds from now on."))
+        return redirect("rules:patients_online")
+    groups = [
+        (_("See and book"), "", ("level", "phone")),
+        (_("Cancel"), _("What was only asked for can be withdrawn at any time."), ("may_cancel", "cancel_hours")),
+        (_("Take another time"), _("Only where they may book that kind of visit."), ("may_move", "move_hours")),
+    ]
+    context = {
+        "form": form,
+        "groups": [
+            {"legend": legend, "help": hint, "fields": [form[name] for name in names]} for legend, hint, names in groups
+        ],
+        "tabs": _tabs("patients_online"),
+    }
+    return render(request, "book/patients_online.html", context, status=status_of(request))
+
+
+@requires(Permission.SCHEDULE_MANAGE)
+def waiting_room(request):
+    """From how many minutes of waiting on somebody stands out on Today."""
+    form = WaitLimitsForm(request.POST or None, instance=wait_limits.read_limits())
+    if sent(request, form) and tried(form, wait_limits.save_limits, by=request.member, **form.row_data()):
+        messages.success(request, _("Saved. It holds from now on."))
+        return redirect("rules:waiting_room")
+    context = {
+        "form": form,
+        "title": _("Waiting room"),
+        "hint": _("A wait counts from the time of the visit, or from when somebody came where that was later."),
+        "back_url": reverse("rules:types"),
+        "tabs": _tabs("waiting_room"),
+    }
+    return render(request, "book/form.html", context, status=status_of(request))
+
+
 # --- Who went past the rules -----------------------------------------------------------------------------------------
 
 
@@ -274,6 +325,7 @@ class OverridesQuery(PageQuery):
     default_sort = "time desc"
 
     since = Date()
+    until = Date()
     what = Choice(["all", "overbooked", "unqualified"], default="all")
 
 
@@ -290,6 +342,8 @@ def overrides(request):
         rows = Appointment.objects.filter(wanted, starts_at__gte=low).select_related(
             "practitioner", "location", "type", "created_by__user"
         )
+        if query.until:
+            rows = rows.filter(starts_at__lt=low + (query.until - since) + timedelta(days=1))
         page = paginate(rows, query)
     except FieldsRefused:
         return redirect("rules:overrides")
@@ -297,6 +351,7 @@ def overrides(request):
         "rows": [{"visit": row, "when": say_when(row.starts_at, row.location.zone)} for row in page.items],
         "page": page,
         "since": since,
+        "until": query.until,
         "what": query.what,
         "tabs": _tabs("overrides") if request.member.may(Permission.SCHEDULE_MANAGE) else None,
         "may_open": request.member.may(Permission.APPOINTMENT_VIEW),
@@ -320,6 +375,8 @@ def _words():
         "holidays": _("Holidays"),
         "types": _("Kinds of visits"),
         "reminders": _("Reminders"),
+        "patients_online": _("Patients online"),
+        "waiting_room": _("Waiting room"),
         "overrides": _("Past the rules"),
     }
 

@@ -15,9 +15,17 @@ from clinic.patients.search import patients_under
 from clinic.places.models import Location
 from clinic.practitioners.models import Practitioner, PractitionerSpecialty
 
-from . import plans
+from . import own_times, plans
 from .availability import Slot, slots
-from .models import Appointment, AppointmentChange, AppointmentResource, AppointmentType, WorkingHours
+from .models import (
+    Appointment,
+    AppointmentChange,
+    AppointmentQuerySet,
+    AppointmentResource,
+    AppointmentType,
+    WorkingHours,
+)
+from .qualified import only_qualified
 from .states import State
 
 DOCTOR = "doctor"
@@ -78,10 +86,7 @@ def list_appointments(
 
     `first` and `last` are days, both included, by the clock of each location.
     """
-    rows = Appointment.objects.visible_to(by).select_related("practitioner", "location", "type")
-    # Patients come through their own door, which masks restricted charts (docs/decisions/0009).
-    people, claims = Patient.objects.visible_to(by), AppointmentResource.objects.order_by("id")
-    rows = rows.prefetch_related(Prefetch("patient", people), Prefetch("resources", claims))
+    rows = _appointments(by).visits()
     if first is not None:
         # The wider bound is what the index knows; the wall time decides, whatever the zone of the location.
         rows = rows.filter(starts_at__gte=_midnight(first) - WIDEST_OFFSET, wall_start__gte=first.isoformat())
@@ -143,13 +148,20 @@ def veil(appointment: Appointment) -> Appointment:
     return appointment
 
 
+def _appointments(by: Membership) -> AppointmentQuerySet:
+    rows = Appointment.objects.visible_to(by).select_related("practitioner", "location", "type")
+    # Patients come through their own door, which masks restricted charts (docs/decisions/0009).
+    people, claims = Patient.objects.visible_to(by), AppointmentResource.objects.order_by("id")
+    return rows.prefetch_related(Prefetch("patient", people), Prefetch("resources", claims))
+
+
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
 def get_appointment(appointment_id: UUID | str, *, by: Membership) -> Appointment:
     """One appointment. Raises Http404 for what is not there, not ours, or not theirs to see."""
-    found = list_appointments(by=by).filter(pk=appointment_id).first()
+    found = _appointments(by).filter(pk=appointment_id).first()
     if found is None:
         raise Http404
     return found
@@ -166,7 +178,7 @@ def list_types(*, by: Membership, include_inactive: bool = False) -> QuerySet[Ap
     if is_for_oneself(by):
         if not by.may(Permission.APPOINTMENT_BOOK_OWN):
             return types.none()
-        return types.filter(is_active=True).exclude(self_service=AppointmentType.SelfService.NONE)
+        return own_times.list_own_types()
     return types if include_inactive else types.filter(is_active=True)
 
 
@@ -213,9 +225,9 @@ def find_slots(
     Patients are bound by lead time and horizon of the type. The same number of
     queries for one practitioner and for fifty, for a day and for a year.
     """
-    kind = type or AppointmentType(minutes=DEFAULT_MINUTES)
+    practitioners, kind = list(practitioners), type or AppointmentType(minutes=DEFAULT_MINUTES)
     demand = plans.demand_of(kind, minutes=minutes, self_service=is_for_oneself(by))
     plan = plans.load_plan(practitioners, first, last, type=type, needs=demand.needs)
     if location is not None:
         plan.windows = [window for window in plan.windows if window.location_id == location.pk]
-    return slots(plan, demand, explain=explain)
+    return only_qualified(slots(plan, demand, explain=explain), practitioners, type, explain=explain)

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.qualifications.models import QualificationKind
 from clinic.patients.serializers import KnownFieldsSerializer
 from clinic.places.models import Resource
 from tenancy.doors.query import Date
@@ -171,7 +172,12 @@ class BookSerializer(KnownFieldsSerializer):
     endDate = WhenField(required=False)
     minutes = serializers.IntegerField(min_value=1, max_value=LONGEST_VISIT_MINUTES, required=False)
     modality = serializers.ChoiceField(choices=Modality.choices, required=False)
-    overbookReason = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    overbookReason = serializers.CharField(
+        max_length=300, required=False, allow_blank=True, help_text="Why over others or outside of the hours"
+    )
+    overrideReason = serializers.CharField(
+        max_length=300, required=False, allow_blank=True, help_text="Why without the qualification the type needs"
+    )
     submitKey = serializers.UUIDField(required=False)
 
     def validate(self, attrs):
@@ -187,10 +193,17 @@ class HoldSerializer(BookSerializer):
 
 
 class AmendSerializer(KnownFieldsSerializer):
-    """MediSecure's changes: another time, another status, notes, the reason of the visit."""
+    """MediSecure's changes: another time, another status, notes, the reason of the visit.
+
+    `doctorId` and `locationId` move it to somebody else or elsewhere; times without an offset are by the clock there.
+    """
 
     date = WhenField(required=False)
     endDate = WhenField(required=False)
+    doctorId = serializers.UUIDField(required=False)
+    locationId = serializers.UUIDField(required=False)
+    overbookReason = serializers.CharField(max_length=300, required=False, allow_blank=True)
+    overrideReason = serializers.CharField(max_length=300, required=False, allow_blank=True)
     status = serializers.ChoiceField(choices=list(FROM_MEDISECURE), required=False)
     notes = serializers.CharField(max_length=5000, required=False, allow_blank=True)
     reason = serializers.CharField(max_length=500, required=False, allow_blank=True, help_text="Of the visit")
@@ -249,13 +262,23 @@ class NearestSerializer(serializers.Serializer):
     locationId = serializers.UUIDField()
 
 
+class MissingSerializer(serializers.Serializer):
+    """What the practitioner does not hold on that day. `lapsedOn` is the last day it was held, null if it never was."""
+
+    kind = serializers.CharField(help_text="The code of the kind of qualification")
+    name = serializers.CharField()
+    lapsedOn = serializers.DateField(allow_null=True)
+
+
 class TakenSerializer(serializers.Serializer):
-    """A rule says no. Where a time is taken or not offered, `nearest` are up to three free ones, the nearest first."""
+    """A rule says no. Where a time is taken or not offered, `nearest` are up to three free ones, the nearest first;
+    where a qualification is missing, `missing` says which and since when."""
 
     detail = serializers.CharField()
     code = serializers.CharField(help_text="`time_taken`, `time_not_offered`, or another rule")
     trace_id = serializers.CharField()
     nearest = NearestSerializer(many=True, required=False)
+    missing = MissingSerializer(many=True, required=False)
 
 
 # --- Free times ------------------------------------------------------------------------------------------------------
@@ -277,6 +300,7 @@ class SlotSerializer(serializers.Serializer):
     localStart = serializers.CharField(help_text="What the clock at the location shows, 2026-03-14T09:00")
     timeZone = serializers.CharField()
     resources = serializers.ListField(child=serializers.UUIDField(), help_text="A room or device for each need")
+    places = serializers.IntegerField(required=False, help_text="Of a group session: how many places are left")
     free = serializers.BooleanField(required=False)
     reasons = ReasonSerializer(many=True, required=False)
 
@@ -311,26 +335,30 @@ class NeedSerializer(KnownFieldsSerializer):
     def validate(self, attrs):
         # A change of the type is partial, and so is everything inside of it; a need is always whole.
         if "kind" not in attrs:
-            raise serializers.ValidationError({"kind": _("This field is required.")}, code="required")
+            raise serializers.ValidationError({"kind": _("Say whether it is a room or a device.")}, code="required")
         return {"category": ""} | attrs
 
 
 class AppointmentTypeSerializer(serializers.ModelSerializer):
-    """A kind of visit. `performers` empty: everybody may do it."""
+    """A kind of visit. `performers` empty: everybody may do it; `qualifications` are what they have to hold."""
 
     performers = serializers.SerializerMethodField()
     needs = serializers.SerializerMethodField()
+    qualifications = serializers.SerializerMethodField()
 
     class Meta:
         model = AppointmentType
         fields = [
             *["id", "code", "name", "minutes", "buffer_before", "buffer_after", "modality", "price", "currency"],
             *["capacity", "lead_hours", "horizon_days", "per_day", "self_service", "colour", "is_active"],
-            *["performers", "needs"],
+            *["performers", "needs", "qualifications"],
         ]
 
     def get_performers(self, type) -> list[str]:
         return sorted(str(row.practitioner_id) for row in type.performers.all())
+
+    def get_qualifications(self, type) -> list[str]:
+        return sorted(row.kind.code for row in type.qualifications.all())
 
     def get_needs(self, type) -> list[dict]:
         return sorted(({"kind": row.kind, "category": row.category} for row in type.needs.all()), key=str)
@@ -356,6 +384,16 @@ class WriteAppointmentTypeSerializer(KnownFieldsSerializer):
     is_active = serializers.BooleanField(required=False)
     performers = serializers.ListField(child=serializers.UUIDField(), max_length=500, required=False)
     needs = NeedSerializer(many=True, max_length=20, required=False)
+    qualifications = serializers.ListField(
+        child=serializers.SlugField(max_length=60), max_length=20, required=False, help_text="Codes of kinds"
+    )
+
+    def validate_qualifications(self, codes):
+        known = {kind.code: kind for kind in QualificationKind.objects.filter(code__in=codes)}
+        if missing := [code for code in codes if code not in known]:
+            sentence = _("There is no such kind of qualification: %(codes)s.") % {"codes": ", ".join(missing)}
+            raise serializers.ValidationError(sentence, code="unknown")
+        return [known[code] for code in dict.fromkeys(codes)]
 
 
 class ScheduleSerializer(serializers.ModelSerializer):

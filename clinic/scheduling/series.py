@@ -8,7 +8,9 @@ from datetime import date, datetime, timedelta
 from dateutil.rrule import rrulestr
 from django.db import transaction
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
 
 from accounts.users.models import Membership
 from clinic.places.models import Location
@@ -32,10 +34,13 @@ class SeriesClash(RuleBroken):
     code = "series_clash"
 
     def __init__(self, days: dict[date, str]):
-        super().__init__(
-            _("%(count)d of these days are not free: %(days)s.")
-            % {"count": len(days), "days": ", ".join(f"{day:%Y-%m-%d}" for day in sorted(days))}
+        sentence = ngettext(
+            "%(count)d of these days is not free: %(days)s.",
+            "%(count)d of these days are not free: %(days)s.",
+            len(days),
         )
+        said = [date_format(day, pgettext("a day in a sentence", "j F Y")) for day in sorted(days)]
+        super().__init__(sentence % {"count": len(days), "days": ", ".join(said)})
         self.days = days
 
 
@@ -63,7 +68,7 @@ def book_series(wanted: Wanted, rule: str, *, by: Membership | None, skip: Itera
         raise RuleBroken(_("Say where the visits take place."))
     # The lock every booking takes first: the second of two presses waits here for the first to be done.
     Practitioner.objects.select_for_update(of=("self",), no_key=True).get(pk=wanted.practitioner.pk)
-    if done := _made_by(wanted.submit_key):
+    if done := _made_by(wanted, by=by):
         return done
     zone = wanted.location.zone
     first = wall_of(wanted.starts_at, zone)
@@ -77,7 +82,8 @@ def book_series(wanted: Wanted, rule: str, *, by: Membership | None, skip: Itera
             continue
         starts_at = nearest_moment(wall, zone)
         one = replace(wanted, starts_at=starts_at, ends_at=starts_at + length if length else None,
-                      submit_key=None if booked else wanted.submit_key)  # fmt: skip
+                      submit_key=None if booked else wanted.submit_key,
+                      hold=None if booked else wanted.hold)  # fmt: skip
         try:
             with transaction.atomic():
                 visit = services.book(one, by=by)
@@ -95,8 +101,8 @@ def book_series(wanted: Wanted, rule: str, *, by: Membership | None, skip: Itera
     return booked
 
 
-def _made_by(submit_key: uuid.UUID | None) -> list[Appointment]:
-    first = Appointment.objects.filter(submit_key=submit_key).first() if submit_key else None
+def _made_by(wanted: Wanted, *, by: Membership | None) -> list[Appointment]:
+    first = services.find_pressed(wanted, by=by)
     if first is None or first.series_id is None:
         return []
     return list(Appointment.objects.filter(series=first.series_id).order_by("series_day"))
@@ -177,6 +183,8 @@ def undo_batch(batch: uuid.UUID, *, by: Membership | None) -> int:
     changes = list(AppointmentChange.objects.filter(batch=batch).select_related("appointment").order_by("-at", "-id"))
     if not changes:
         raise RuleBroken(_("There is nothing to undo."), code="nothing_to_undo")
+    before = [change.before["practitioner"] for change in changes if "practitioner" in change.before]
+    services.lock_together([change.appointment for change in changes], [uuid.UUID(pk) for pk in before])
     for change in changes:
         latest = change.appointment.changes.order_by("-at", "-id").first()
         if latest is None or latest.pk != change.pk:
@@ -188,22 +196,9 @@ def undo_batch(batch: uuid.UUID, *, by: Membership | None) -> int:
         if change.new_state:
             services.undo_move(change.appointment, by=by)
         else:
-            _put_back(change, by=by)
+            services.put_back(change.appointment, change, by=by)
     audit.record("changes_undone", None, by=by, details={"batch": str(batch), "visits": len(changes)})
     return len(changes)
-
-
-def _put_back(change: AppointmentChange, *, by: Membership | None) -> None:
-    before = change.before
-    services.reschedule(
-        change.appointment,
-        by=by,
-        starts_at=datetime.fromisoformat(before["starts_at"]),
-        ends_at=datetime.fromisoformat(before["ends_at"]),
-        practitioner=Practitioner.objects.get(pk=before["practitioner"]),
-        location=Location.objects.get(pk=before["location"]),
-        reason=_("Undone"),
-    )
 
 
 def _in_scope(appointment: Appointment, scope: str) -> list[Appointment]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.users.models import Membership
 from clinic.places.models import Location
@@ -24,7 +25,10 @@ SEARCH_STEP = 14
 
 @dataclass(frozen=True)
 class Tile:
-    """One time to choose. `value` is what the form sends; `why` says what is in the way, "" for a free one."""
+    """One time to choose. `value` is what the form sends; `why` says what is in the way, "" for a free one.
+
+    `places` says how many places of a group are left.
+    """
 
     value: str
     clock: str
@@ -32,6 +36,7 @@ class Tile:
     practitioner: Practitioner
     location: Location
     why: str = ""
+    places: str = ""
 
     @property
     def is_free(self) -> bool:
@@ -57,14 +62,15 @@ def offer(
     type: AppointmentType | None,
     moving: Appointment | None = None,
     location: Location | None = None,
+    hold: UUID | None = None,
 ) -> list[Tile]:
     """The times of a day. Of one clinician also the taken ones, with the reason; of several each free time once.
 
-    `moving` is a visit whose own time is free to it.
+    `moving` is a visit whose own time is free to it, `hold` the time this booker keeps.
     """
     is_alone = len(people) == 1
-    found = _slots(people, day, day, by=by, type=type, moving=moving, location=location, explain=is_alone)
-    return _tiles(found if is_alone else _first_of_each(found), people, by=by, type=type)
+    found = _slots(people, day, day, by=by, type=type, moving=moving, location=location, explain=is_alone, hold=hold)
+    return _tiles(found if is_alone else first_of_each(found), people, by=by, type=type)
 
 
 def next_free_day(
@@ -94,10 +100,10 @@ def tiles_of(found: Iterable[Slot], *, by: Membership) -> list[Tile]:
     return _tiles(found, people, by=by, type=None)
 
 
-def _slots(people, first, last, *, by, type, moving, location, explain=False) -> list[Slot]:
+def _slots(people, first, last, *, by, type, moving, location, explain=False, hold=None) -> list[Slot]:
     minutes = moving.minutes if moving else None
     kind = type or AppointmentType(minutes=selectors.DEFAULT_MINUTES)
-    plan = plans.load_plan(people, first, last, type=type, ignore=moving.pk if moving else None)
+    plan = plans.load_plan(people, first, last, type=type, ignore=moving.pk if moving else hold)
     if location is not None:
         plan.windows = [window for window in plan.windows if window.location_id == location.pk]
     demand = plans.demand_of(kind, minutes=minutes)
@@ -105,7 +111,7 @@ def _slots(people, first, last, *, by, type, moving, location, explain=False) ->
     return [slot for slot in slots(plan, demand, explain=explain) if slot.starts > now]
 
 
-def _first_of_each(found: Iterable[Slot]) -> list[Slot]:
+def first_of_each(found: Iterable[Slot]) -> list[Slot]:
     """Each moment once, with the one who has least to do by then: those offered it rarely come first."""
     given: dict[UUID, int] = {}
     by_moment: dict[datetime, list[Slot]] = {}
@@ -119,6 +125,13 @@ def _first_of_each(found: Iterable[Slot]) -> list[Slot]:
     return chosen
 
 
+def tile_of(starts_at: datetime, practitioner: Practitioner, location: Location) -> Tile:
+    """A time that was chosen, as a tile; whether it is free is for the book to say."""
+    wall = wall_of(starts_at, location.zone)
+    value = value_of(starts_at, practitioner.pk, location.pk)
+    return Tile(value, f"{wall:%H:%M}", wall.date(), practitioner, location)
+
+
 def _tiles(found: Iterable[Slot], people: Iterable[Practitioner], *, by: Membership, type) -> list[Tile]:
     places, named = _places(), {one.pk: one for one in people}
     reader = Reader(is_staff=not selectors.is_for_oneself(by), type=type)
@@ -128,8 +141,13 @@ def _tiles(found: Iterable[Slot], people: Iterable[Practitioner], *, by: Members
         wall = wall_of(slot.starts, place.zone)
         why = "" if slot.is_free else " ".join(reason["text"] for reason in explain(slot, reader)) or _("Not free.")
         value = value_of(slot.starts, slot.practitioner_id, slot.location_id)
-        made.append(Tile(value, f"{wall:%H:%M}", wall.date(), named[slot.practitioner_id], place, why))
+        left = "" if slot.places is None else _say_places(slot.places)
+        made.append(Tile(value, f"{wall:%H:%M}", wall.date(), named[slot.practitioner_id], place, why, left))
     return made
+
+
+def _say_places(left: int) -> str:
+    return ngettext("%(count)d place left", "%(count)d places left", left) % {"count": left}
 
 
 def _places() -> dict[UUID, Location]:

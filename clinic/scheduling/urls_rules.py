@@ -20,5 +20,7 @@ urlpatterns = [
     path("reminders/", pages.reminder_list, name="reminders"),
     path("reminders/new/", pages.create_reminder, name="create_reminder"),
     path("reminders/<uuid:rule_id>/", pages.edit_reminder, name="edit_reminder"),
+    path("patients-online/", pages.patients_online, name="patients_online"),
+    path("waiting-room/", pages.waiting_room, name="waiting_room"),
     path("past-the-rules/", pages.overrides, name="overrides"),
 ]

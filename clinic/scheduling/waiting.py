@@ -102,6 +102,8 @@ def offer_freed_time(freed: Appointment) -> Offer | None:
             if taken.who == "patient":  # this one is elsewhere then; the next may not be
                 continue
             return None
+        except RuleBroken:
+            continue  # somebody has died, left or lacks a qualification: no reason to keep a visit from being cancelled
         expires_at = min(timezone.now() + timedelta(hours=OFFER_HOURS), freed.starts_at - timedelta(hours=1))
         Appointment.objects.filter(pk=hold.pk).update(hold_expires_at=expires_at)
         _set(entry, WaitingEntry.State.OFFERED)

@@ -8,7 +8,9 @@ is decided here and nowhere else (wishes 7 and 8).
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 
 class NoSuchTime(ValueError):
@@ -32,14 +34,18 @@ def moment_of(wall: datetime, zone: ZoneInfo, *, fold: int | None = None) -> dat
     if first > second:  # the gap: neither reads back as what was asked for
         raise NoSuchTime(
             _("%(time)s does not exist on %(day)s: the clocks go forward.")
-            % {"time": f"{wall:%H:%M}", "day": wall.date()}
+            % {"time": f"{wall:%H:%M}", "day": _day(wall)}
         )
     if fold is None:
         raise TwiceThatDay(
             _("%(time)s comes twice on %(day)s: the clocks go back. Say which, with an offset such as -05:00.")
-            % {"time": f"{wall:%H:%M}", "day": wall.date()}
+            % {"time": f"{wall:%H:%M}", "day": _day(wall)}
         )
     return second if fold else first
+
+
+def _day(wall: datetime) -> str:
+    return date_format(wall.date(), pgettext("a day in a sentence", "j F Y"))
 
 
 def nearest_moment(wall: datetime, zone: ZoneInfo) -> datetime:

@@ -7,6 +7,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from accounts.qualifications.selectors import Gap
+
 from .wall_time import wall_of
 
 
@@ -32,3 +34,14 @@ def say_span(starts: datetime, ends: datetime, zone: ZoneInfo) -> str:
     if first.date() == last.date():
         return f"{say_day(first)} {first:%H:%M}–{last:%H:%M}"
     return _("%(first)s to %(last)s") % {"first": say_when(starts, zone), "last": say_when(ends, zone)}
+
+
+def say_gap(name: str, gap: Gap) -> str:
+    """What somebody lacks, as a sentence: the item, and the day it lapsed."""
+    if gap.lapsed_on is None:
+        return _("%(name)s does not hold “%(kind)s”.") % {"name": name, "kind": gap.kind.name}
+    return _("“%(kind)s” of %(name)s lapsed on %(day)s.") % {
+        "name": name,
+        "kind": gap.kind.name,
+        "day": date_format(gap.lapsed_on, pgettext("a day in a sentence", "j F Y")),
+    }

@@ -27,7 +27,7 @@ from clinic.patients.custom_fields import define_custom_field
 from clinic.patients.models import DocumentType, Gender, Insurer, Patient
 from clinic.patients.restricting import restrict_chart
 from clinic.practitioners.services import create_practitioner
-from config.home import demo_book
+from config.home import demo_book, demo_patient
 from tenancy.audit import services as audit
 from tenancy.audit.models import AuditEntry
 from tenancy.tenants.context import tenant_context
@@ -63,6 +63,7 @@ RIVERSIDE = DemoClinic(
         ("quality@demo.example", "Beatriz Cárdenas Soto", "quality_manager"),
         ("auditor@demo.example", "Hernán Duque Lara", "auditor"),
         ("float@demo.example", "Juliana Torres Peña", "nurse"),
+        demo_patient.LOGIN,
     ),
     files=("demo_practitioners.ndjson", "demo_patients.ndjson"),
 )
@@ -144,11 +145,14 @@ def seed(clinic: DemoClinic) -> bool:
 
 
 def _give_book(tenant: Tenant, clinic: DemoClinic) -> bool:
-    """The visits of a clinic, in a transaction of their own: all or nothing. False where it has them."""
+    """The visits of a clinic and its patient who signs in, in one transaction. False where it has them."""
     with tenant_context(tenant.id):
-        if demo_book.is_seeded():
-            return False
-        demo_book.seed_book(clinic.slug, _hire(clinic))
+        has_book = demo_book.is_seeded()
+        if not has_book:
+            demo_book.seed_book(clinic.slug, _hire(clinic))
+        if clinic is not RIVERSIDE or demo_patient.is_seeded():
+            return not has_book
+        demo_patient.seed_patient(_hire(clinic))
     return True
 
 

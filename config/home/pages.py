@@ -7,13 +7,14 @@ from django.views.decorators.http import require_safe
 from accounts.guards import requires
 from accounts.permissions import Permission
 from clinic.patients import selectors as patients
+from clinic.scheduling.own_pages import overview
 from clinic.scheduling.pages.book import board
 
 
 @requires(Permission.OWN_PROFILE)
 @require_safe
 def today(request):
-    """Who is here, who is late, what is mine; then the charts I opened last."""
+    """Who is here, who is late, what is mine; then the charts I opened last. For patients: what is to come, booking."""
     member = request.member
     may_see_patients = member.may(Permission.PATIENT_VIEW)
     may_review = patients.may_review(member)
@@ -30,4 +31,6 @@ def today(request):
     }
     if member.may(Permission.APPOINTMENT_VIEW):
         context["board"] = board(request)
+    if member.may(Permission.APPOINTMENT_VIEW_OWN):
+        context["own"] = overview(request)
     return render(request, "home/today.html", context)

@@ -59,6 +59,7 @@ DESTINATIONS = [
         count=count_open_reviews,
     ),
     Destination("practitioners:list", _("Practitioners"), "stethoscope", Permission.PRACTITIONER_VIEW, "d"),
+    Destination("own_visits:list", _("My appointments"), "calendar-heart", Permission.APPOINTMENT_VIEW_OWN, "m"),
     Destination("waiting:list", _("Waiting list"), "hourglass", Permission.APPOINTMENT_VIEW, "w"),
     Destination("rules:places", _("Clinic setup"), "sliders-horizontal", Permission.SCHEDULE_MANAGE, "b"),
     Destination("team:list", _("Staff"), "id-card", Permission.USER_MANAGE, "s"),

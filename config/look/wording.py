@@ -80,9 +80,10 @@ def write_name(family: str = "", given: str = "", title: str = "") -> str:
 
 def capitals(text: str) -> str:
     """Capitals where a script has them; Arabic, Han, Thai, Georgian and the rest stay as written."""
-    return "".join(_capital(character) for character in text)
+    return text.upper() if text.isascii() else "".join(_capital(character) for character in text)
 
 
+@lru_cache(maxsize=4096)
 def _capital(character: str) -> str:
     if character == "ß":
         return "ẞ"  # "SS" would be another name

@@ -31,6 +31,13 @@ from accounts.users.tests.factories import PASSWORD, MembershipFactory, UserFact
 from clinic.patients import custom_fields, presenting, services
 from clinic.patients.models import CustomField, DocumentType, EmergencyAccess, Insurer, Patient
 from clinic.patients.tests.factories import PatientFactory
+from clinic.scheduling import services as book_of_visits
+from clinic.scheduling.models import Appointment, ReminderRule
+from clinic.scheduling.reminders import send_due_reminders
+from clinic.scheduling.services import Wanted
+from clinic.scheduling.states import State
+from clinic.scheduling.tests.factories import make_location, make_practitioner, make_type
+from clinic.scheduling.waiting import join_waiting_list
 from config.look import wording
 from config.look.tests.test_templates import WordReader
 from scripts import messages
@@ -552,6 +559,7 @@ def mails(scene):
             about_id=str(user.pk),
             params={"version": User.objects.get(pk=user.pk).link_version},
         )
+    write_about_visits(scene)
     for kind in kinds.all_kinds():
         notify(kind, [scene.doctor], params=dict.fromkeys(places_of(kind), "Casa"))
     Delivery.objects.update(next_try_at=timezone.now())  # the daily summaries, too
@@ -560,6 +568,28 @@ def mails(scene):
         sending.deliver_due(scene.clinic.pk)
     assert not Delivery.objects.exclude(state="sent").exists()
     return {message.subject: as_page(message) for message in mail.outbox}
+
+
+def write_about_visits(scene):
+    """Every mail about a visit: booked, asked for, moved, reminded of, cancelled, and its time offered to another."""
+    place, doctor, kind = make_location("Casa"), make_practitioner("Dario", "Doctor"), make_type("casa", name="Casa")
+    near = timezone.now().replace(second=0, microsecond=0) + timedelta(hours=30)
+
+    def book(hours, state=State.BOOKED, **fields):
+        wanted = Wanted(patient=PatientFactory(email="aurelia@example.org"), practitioner=doctor, location=place,
+                        type=kind, starts_at=near + timedelta(hours=hours), **fields)  # fmt: skip
+        return book_of_visits.book(wanted, by=scene.nurse, state=state)
+
+    visit, gone = book(0), book(24, tells_patient=False)
+    book(48, State.REQUESTED)
+    book_of_visits.reschedule(visit, by=scene.nurse, starts_at=near + timedelta(hours=2))
+    Appointment.objects.filter(pk=visit.pk).update(created_at=near - timedelta(days=3))
+    ReminderRule.objects.create(hours_before=40)
+    assert send_due_reminders() == 1
+    day = gone.starts_at.date()
+    join_waiting_list(by=scene.nurse, patient=PatientFactory(email="jaime@example.org"), type=kind,
+                      earliest=day - timedelta(days=1), latest=day + timedelta(days=1))  # fmt: skip
+    book_of_visits.move(gone, State.CANCELLED, by=scene.nurse, reason="Casa")
 
 
 def as_page(message):

@@ -34,13 +34,18 @@ if (narrow && matchMedia("(max-width: 760px)").matches && !new URLSearchParams(l
   location.replace(narrow);
 }
 
+// --- Of today, what happens about now is in sight -------------------------------------------------------------------------
+
+const now = $(".agenda .now-line");
+if (now) $(".agenda").scrollTop = Math.max(0, now.offsetTop - $(".agenda").clientHeight / 3);
+
 // --- The minute's refresh ------------------------------------------------------------------------------------------
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (!event.detail.elt.matches("[data-refreshes]")) return;
   const board = $("#board");
   const types = board?.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
-  const isBusy = board && $("form[data-busy]", board);
+  const isBusy = board && $("form[data-busy], .is-dragged", board);
   if (types || isBusy || document.hidden || $("dialog[open]")) event.preventDefault();
 });
 

@@ -61,7 +61,7 @@ class HouseAutoSchema(AutoSchema):
 
     def _errors(self, operation) -> list[str]:
         codes = ["400", "401", "403", "429"]
-        if "{" in self.path or getattr(self.view, "names_others", False):
+        if "{" in self.path or self._action() in getattr(self.view, "names_others", ()):
             codes.append("404")
         if self.method in UNSAFE:
             codes.append("409")
@@ -115,7 +115,8 @@ class HouseAutoSchema(AutoSchema):
         return self._action() in versioned if isinstance(versioned, set) else versioned and "{" in self.path
 
     def _takes_if_match(self) -> bool:
-        return self._is_versioned() and self.method in UNSAFE - {"POST"}
+        is_change = self.method in UNSAFE - {"POST"} or self._action() in getattr(self.view, "changes_by_post", ())
+        return self._is_versioned() and is_change
 
 
 def add_house_components(result, generator, request, public):

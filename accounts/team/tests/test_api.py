@@ -493,6 +493,8 @@ DOORS = [
     ("post", "/api/users/{user}/permissions", {"permission": "metrics.view", "reason": "x"}, ADMIN),
     ("delete", "/api/users/{user}/permissions/{nobody}", None, ADMIN),
     ("post", "/api/users/{user}/permissions/{nobody}/end", {}, ADMIN),
+    ("get", "/api/users/{user}/qualifications", None, ADMIN),
+    ("post", "/api/users/{user}/qualifications", {}, ADMIN),
     ("get", "/api/roles", None, EVERYBODY),
     ("get", "/api/roles/1", None, EVERYBODY),
     ("post", "/api/roles", {"name": "New"}, ADMIN),

@@ -1,5 +1,6 @@
 """How long a browser stays signed in (AU-34), and where somebody is signed in."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -121,8 +122,10 @@ def test_a_page_is_told_what_is_left_from_its_own_request_on(clinic, nurse, page
     last_seen(browser, seconds=29)
     soon = browser.get("/")
 
-    assert 'data-idle="900"' in page.text or 'data-idle="899"' in page.text
-    assert 'data-idle="871"' in soon.text or 'data-idle="870"' in soon.text
+    # However long a loaded machine takes for a page: what is left counts from the request on.
+    fresh, going = (int(re.search(r'data-idle="(\d+)"', text)[1]) for text in (page.text, soon.text))
+    assert 890 <= fresh <= 900
+    assert 861 <= going <= 871
 
 
 def test_keep_alive_of_a_stranger_says_nothing(db, client):

@@ -12,7 +12,7 @@ from accounts.guards import requires
 from accounts.permissions import Permission
 from clinic.places.selectors import list_locations
 
-from .. import agenda, presenting
+from .. import agenda, presenting, wait_limits
 from . import asked
 
 VIEWS = ("day", "week", "list")
@@ -27,8 +27,10 @@ def board(request) -> dict:
     found = agenda.load_board(day, by=member, practitioner=own if is_mine else None)
     zone = request.tenant.time_zone
 
+    limits = wait_limits.read_limits()
+
     def rows(visits):
-        return [presenting.row(visit, now, undoable=found.undoable, zone=zone) for visit in visits]
+        return [presenting.row(visit, now, undoable=found.undoable, zone=zone, limits=limits) for visit in visits]
 
     return {
         "room": presenting.waiting_room(rows(found.here)),
@@ -75,7 +77,7 @@ def show_agenda(request):
         return render(request, "scheduling/agenda.html", context | {"nothing": True})
     today = asked.today_at(location, request.tenant)
     day = asked.read_day(request.GET.get("day"), today)
-    context |= _shown(view, by_room, location, day, practitioner, member, now, context["may"]["book"])
+    context |= _shown(view, by_room, location, day, practitioner, member, now, context["may"])
     previous, following = presenting.steps(day, view)
     context |= {
         "day": day,
@@ -84,25 +86,30 @@ def show_agenda(request):
         "previous": previous.isoformat(),
         "following": following.isoformat(),
         "today": today.isoformat(),
-        "zone": presenting.zone_words(location.time_zone),
+        "zone": presenting.zone_words(location.time_zone, day),
     }
     return render(request, "scheduling/agenda.html", context)
 
 
-def _shown(view, by_room, location, day, practitioner, member, now, may_book) -> dict:
+def _shown(view, by_room, location, day, practitioner, member, now, may) -> dict:
+    allowed = {"may_book": may["book"], "may_move": may["move"]}
     if view == "list":
         visits = agenda.load_list(location, day, by=member, practitioner=practitioner)
-        undoable = agenda.list_undoable(visits)
-        return {"rows": [presenting.row(visit, now, undoable=undoable) for visit in visits]}
+        undoable, notes, limits = agenda.list_undoable(visits), agenda.note_visits(visits), wait_limits.read_limits()
+        rows = [presenting.row(visit, now, undoable=undoable, limits=limits, notes=notes) for visit in visits]
+        return {"rows": rows}
     if view == "week":
         columns = agenda.load_week(location, _monday(day), by=member, practitioner=practitioner)
         columns = [column for column in columns if column.day.weekday() < 5 or column.windows or column.visits]
-        return {"grid": presenting.grid(columns, location, now, may_book=may_book, heads="day")}
+        heads = "day"
+        return {
+            "grid": presenting.grid(columns, location, now, may_book=may["book"], may_move=may["move"], heads=heads)
+        }
     if by_room:
         columns = agenda.load_rooms(location, day, by=member)
         return {"grid": presenting.grid(columns, location, now, may_book=False, heads="room")}
     columns = agenda.load_day(location, day, by=member, practitioner=practitioner)
-    return {"grid": presenting.grid(columns, location, now, may_book=may_book, heads="who")}
+    return {"grid": presenting.grid(columns, location, now, heads="who", **allowed)}
 
 
 def _monday(day: date) -> date:

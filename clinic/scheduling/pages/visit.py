@@ -1,6 +1,7 @@
 """One appointment: its facts and story, its state by one tap, another time, cancelling, taking back."""
 
 import uuid
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.shortcuts import redirect, render
@@ -19,7 +20,7 @@ from clinic.patients.pages import render_chart
 from clinic.places.selectors import get_location
 from tenancy.rules import NotAllowed, RuleBroken, StaleVersion
 
-from .. import presenting, selectors, series, services
+from .. import agenda, presenting, selectors, series, services, wait_limits
 from ..forms import CancelForm, MoveForm
 from ..models import Appointment
 from ..series import Shift
@@ -45,13 +46,32 @@ def appointment(request, appointment_id):
         "may_reschedule": visit.state in UPCOMING,
         "here_url": request.get_full_path(),
     }
+    if visit.capacity > 1 and visit.patient_id is None:
+        context |= _in_group(request, visit)
     return render(request, "scheduling/appointment.html", context)
+
+
+def _in_group(request, session: Appointment) -> dict:
+    """Who is in a group session, and where one more is put in or on the waiting list."""
+    rows = selectors.list_appointments(by=request.member).filter(session=session.pk).exclude(state=State.HELD)
+    places, now, limits = list(rows.order_by("place", "id")), timezone.now(), wait_limits.read_limits()
+    undoable = agenda.list_undoable(places)
+    wall = wall_of(session.starts_at, session.location.zone)
+    wanted = {"type": session.type_id, "practitioner": session.practitioner_id, "location": session.location_id,
+              "day": wall.date().isoformat(), "time": f"{wall:%H:%M}"}  # fmt: skip
+    return {
+        "is_group": True,
+        "people": [presenting.row(place, now, undoable=undoable, limits=limits) for place in places],
+        "places_note": agenda.note_visits([session]).get(session.pk, ""),
+        "may_join": session.is_live and session.starts_at > now,
+        "join_url": f"{reverse('scheduling:book')}?{urlencode(wanted)}",
+    }
 
 
 def _about(request, visit: Appointment) -> dict:
     return {
         "visit": visit,
-        "row": presenting.row(visit, timezone.now()),
+        "row": presenting.row(visit, timezone.now(), limits=wait_limits.read_limits()),
         "when": presenting.when(visit),
         "may": presenting.may(request.member),
         "agenda_url": _agenda_url(visit),
@@ -67,11 +87,11 @@ def _agenda_url(visit: Appointment) -> str:
 def _undoable(changes, visit: Appointment) -> str:
     """What taking back would do, in words; "" where there is nothing to take back."""
     last = changes[-1] if changes else None
-    if last is None or last.action == "undone":
+    if last is None:
         return ""
     if last.batch and last.action == "moved":
         return _("Put the visit back to the time before")
-    if last.new_state == visit.state and last.old_state:
+    if last.can_be_undone_in(visit.state):
         return _("Put it back to “%(state)s”") % {"state": State(last.old_state).label}
     return ""
 
@@ -168,7 +188,8 @@ def move(request, appointment_id):
     context = _about(request, visit) | booking.times_context(request, choices, moving=visit) | refused | {
         "form": form,
         "said": said,
-        "chosen": "" if refused.get("nearest") else words.get("slot", ""),
+        "chosen": words.get("slot", ""),
+        "wanted": booking.wanted_value(request, form, choices) if refused.get("needs_overbooking") else "",
         "can_move": visit.state in UPCOMING,
         "version": visit.version,
     }  # fmt: skip

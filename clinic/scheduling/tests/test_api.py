@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 import pytest
 from django.utils import timezone
 
+from accounts.qualifications import services as qualifications
 from accounts.users.tests.factories import MembershipFactory
 from clinic.patients import restricting
 from clinic.patients import services as patients
@@ -297,6 +298,31 @@ def test_m14_post_books_a_visit(asked, program, dario, patient):
     assert actions_about(Appointment.objects.get()) == ["appointment_booked"]
 
 
+def test_m14_an_unqualified_practitioner_is_refused_by_item_and_day(asked, dario, doctor, admin, api_client):
+    """Issue 4 part 7: 409 names what is missing and when it lapsed; an emergency takes a permission and a reason."""
+    kind = qualifications.create_kind(by=admin, name="Ultrasound privilege", group="privilege")
+    practitioners.update_practitioner(dario, by=admin, changes={"member": doctor})
+    body = {"name": "Scan", "minutes": 30, "qualifications": ["ultrasound-privilege"]}
+    scan = api_client(admin).post("/api/appointment-types", body).json()
+    lapsed = MONDAY - timedelta(days=1)
+    qualifications.record_qualification(
+        doctor, by=admin, kind=kind, valid_from=lapsed - timedelta(days=9), valid_until=lapsed
+    )
+    program = api_client(MembershipFactory(role="nurse"))
+
+    answer = program.post("/api/appointments", asked(typeId=scan["id"]))
+
+    assert refusal(answer) == (409, "not_qualified")
+    assert "Ultrasound privilege" in answer.json()["detail"]
+    assert answer.json()["missing"] == [
+        {"kind": "ultrasound-privilege", "name": "Ultrasound privilege", "lapsedOn": str(lapsed)}
+    ]
+    emergency = asked(typeId=scan["id"], overrideReason="Nobody else is here")
+    assert refusal(program.post("/api/appointments", emergency)) == (403, "permission_denied")
+    assert api_client(doctor).post("/api/appointments", emergency).status_code == 201
+    assert Appointment.objects.get().override_reason == "Nobody else is here"
+
+
 @pytest.mark.parametrize("role", ["admin", "doctor", "nurse", "staff"])
 def test_m14_staff_books(asked, role, api_client):
     assert api_client(MembershipFactory(role=role)).post("/api/appointments", asked()).status_code == 201
@@ -580,6 +606,45 @@ def test_m15_bad_input_is_refused_by_field(visit, program, body, expected):
     assert problems(program.patch(one(visit), body)) == expected
 
 
+def test_m15_patch_moves_to_another_doctor_and_house(visit, program, house):
+    berlin, otto = make_location("Berlin", "Europe/Berlin"), make_practitioner("Otto", "Orejuela")
+    work(otto, berlin, weekdays=range(5), starts=time(8), ends=time(18))
+
+    row = program.patch(one(visit), {"doctorId": str(otto.pk), "date": f"{MONDAY}T14:30"}).json()
+    assert (row["id"], row["doctorId"], row["locationId"]) == (str(visit.pk), str(otto.pk), str(berlin.pk))
+    assert (row["localStart"], row["timeZone"]) == (f"{MONDAY}T14:30", "Europe/Berlin")
+    taken = program.patch(one(visit), {"locationId": str(house.pk)})
+    assert refusal(taken) == (409, "time_not_offered")  # Otto does not work there
+    same = program.patch(one(visit), {"doctorId": str(otto.pk), "locationId": str(berlin.pk)}).json()
+    assert same["version"] == row["version"]
+
+
+def test_m15_patch_finds_no_doctor_or_house_of_others(
+    visit, program, other_clinic, own_chart, patient_user, api_client
+):
+    with outside_tenant(), tenant_context(other_clinic.id):
+        theirs, place = make_practitioner(), make_location("Theirs")
+
+    for body in ({"doctorId": str(theirs.pk)}, {"locationId": str(place.pk)}, {"doctorId": str(uuid.uuid4())}):
+        assert refusal(program.patch(one(visit), body)) == (404, "not_found")
+    mine = services.book(
+        Wanted(patient=own_chart, practitioner=visit.practitioner, location=visit.location, starts_at=at(MONDAY, 11)),
+        by=None,
+    )
+    body = {"doctorId": str(make_practitioner("Otto", "Orejuela").pk)}
+    assert refusal(api_client(patient_user).patch(one(mine), body)) == (403, "permission_denied")
+
+
+def test_m15_patch_overbooks_for_those_who_may(visit, program, admin, dario, house, nurse, api_client):
+    services.book(
+        Wanted(patient=PatientFactory(), practitioner=dario, location=house, starts_at=at(MONDAY, 10)), by=nurse
+    )
+    body = {"date": at(MONDAY, 10).isoformat(), "overbookReason": "Chest pain"}
+
+    assert refusal(program.patch(one(visit), body)) == (403, "permission_denied")
+    assert api_client(admin).patch(one(visit), body).json()["overbooked"] is True
+
+
 def test_m15_a_patient_cancels_and_moves_only_what_may_be_booked(
     own_chart, patient_user, dario, house, nurse, api_client
 ):
@@ -617,6 +682,18 @@ def test_d18_status_takes_both_vocabularies_in_body_and_address(visit, program):
     assert problems(post("?new_status=gone")) == {"query.new_status": "choice"}
 
 
+def test_d18_status_honours_if_match_and_says_so(visit, program, settings):
+    body = {"state": "arrived"}
+
+    assert refusal(program.post(one(visit, "/status"), body, headers={"If-Match": '"7"'})) == (412, "stale_version")
+    assert program.post(one(visit, "/status"), body, headers={"If-Match": '"1"'}).json()["version"] == 2
+    settings.API_DOCS = "public"
+    paths = program.get("/api/openapi.json").json()["paths"]
+    for path in ("/api/appointments/{id}/status", "/api/appointments/{id}/undo"):
+        assert "If-Match" in {parameter["name"] for parameter in paths[path]["post"]["parameters"]}
+        assert "412" in paths[path]["post"]["responses"]
+
+
 def test_d18_a_request_is_confirmed_once(own_chart, patient_user, asked, program, api_client):
     made = api_client(patient_user).post("/api/appointments", asked(patientId=None)).json()
 
@@ -631,6 +708,14 @@ def test_d18_undo_takes_the_last_change_back(visit, program):
     assert program.post(one(visit, "/undo")).json()["state"] == "booked"
     program.post(one(visit, "/status"), {"state": "cancelled", "reason": "ill"})
     assert program.post(one(visit, "/undo")).json()["state"] == "booked"
+
+
+def test_d18_undo_honours_if_match_and_is_not_undone(visit, program):
+    program.post(one(visit, "/status"), {"state": "arrived"})
+
+    assert refusal(program.post(one(visit, "/undo"), headers={"If-Match": '"1"'})) == (412, "stale_version")
+    assert program.post(one(visit, "/undo"), headers={"If-Match": '"2"'}).json()["state"] == "booked"
+    assert refusal(program.post(one(visit, "/undo"))) == (409, "move_refused")
 
 
 def test_d18_undo_is_refused_when_the_time_is_gone(visit, asked, program):
@@ -753,6 +838,11 @@ def test_types(admin, nurse, patient_user, dario, api_client):
     assert refusal(api_client(nurse).patch(where, {"minutes": 5})) == (403, "permission_denied")
     assert problems(program.patch(where, {"minutes": 0})) == {"body.minutes": "min_value"}
     assert problems(program.patch(where, {"needs": [{}]})) == {"body.needs.0.kind": "required"}
+    assert problems(program.patch(where, {"qualifications": ["no-such"]})) == {"body.qualifications": "unknown"}
+    qualifications.create_kind(by=admin, name="Licence", group="licence")
+    assert program.patch(where, {"qualifications": ["licence"]}).json()["qualifications"] == ["licence"]
+    assert program.patch(where, {"minutes": 30}).json()["qualifications"] == ["licence"]
+    assert program.patch(where, {"qualifications": []}).json()["qualifications"] == []
 
 
 def test_locations_and_rooms(admin, nurse, house, api_client):

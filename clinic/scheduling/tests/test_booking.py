@@ -1,6 +1,7 @@
 """Booking: one success, clear refusals, and a table that refuses what no service has checked."""
 
 import uuid
+from dataclasses import replace
 from datetime import time, timedelta
 from threading import Barrier, Thread
 
@@ -11,8 +12,9 @@ from django.utils import timezone
 from accounts.users.tests.factories import MembershipFactory, open_clinic
 from clinic.patients.tests.factories import PatientFactory
 from clinic.places.models import Resource
-from clinic.places.services import add_holiday, create_resource
-from clinic.scheduling import services
+from clinic.places.services import add_holiday, create_resource, update_location
+from clinic.scheduling import plans, services
+from clinic.scheduling.availability import slots
 from clinic.scheduling.models import Appointment, Leave, TypeNeed
 from clinic.scheduling.services import TimeNotOffered, TimeTaken, Wanted
 from clinic.scheduling.states import LIVE, MOVES, State
@@ -57,6 +59,7 @@ def test_book_puts_a_visit_into_the_book(clinic, nurse, wanted):
 
 
 def test_book_refuses_an_overlap_and_names_the_three_nearest_times(clinic, nurse, wanted):
+    """Wish 2: visits of different lengths."""
     services.book(wanted(10), by=nurse)
 
     with pytest.raises(TimeTaken, match="another visit") as refused:
@@ -75,6 +78,7 @@ def test_book_lets_visits_meet(clinic, nurse, wanted):
 
 
 def test_book_refuses_a_patient_who_is_elsewhere_then(clinic, nurse, house, wanted):
+    """Wish 5."""
     patient = PatientFactory()
     services.book(wanted(9, patient=patient), by=nurse)
     other = make_practitioner("Otto", "Orejuela")
@@ -84,6 +88,7 @@ def test_book_refuses_a_patient_who_is_elsewhere_then(clinic, nurse, house, want
 
 
 def test_book_claims_a_room_and_refuses_when_none_is_left(clinic, nurse, house, wanted):
+    """Wish 6."""
     scan = make_type("scan")
     TypeNeed.objects.create(type=scan, kind=Resource.Kind.ROOM, category="ultrasound")
     create_resource(by=nurse, location=house, kind="room", name="Scan 1", category="ultrasound")
@@ -95,6 +100,74 @@ def test_book_claims_a_room_and_refuses_when_none_is_left(clinic, nurse, house, 
     with pytest.raises(TimeTaken, match="ultrasound"):
         services.book(wanted(9, type=scan, practitioner=other), by=nurse)
     assert Appointment.objects.count() == 1
+
+
+def test_book_takes_no_room_of_another_house(clinic, nurse, house, practitioner, wanted):
+    """Wish 6: the room is where the visit is."""
+    scan = make_type("scan")
+    TypeNeed.objects.create(type=scan, kind=Resource.Kind.ROOM)
+    create_resource(by=None, location=make_location("Annex"), kind="room", name="A far room")
+
+    with pytest.raises(TimeTaken, match="No Room is free"):
+        services.book(wanted(9, type=scan), by=nurse)
+    assert slots(*plan_of(practitioner, scan)) == []
+
+    near = create_resource(by=None, location=house, kind="room", name="Near")
+    assert [claim.resource for claim in services.book(wanted(9, type=scan), by=nurse).resources.all()] == [near]
+    assert {slot.resources for slot in slots(*plan_of(practitioner, scan))} == {(near.pk,)}
+
+
+def plan_of(practitioner, type):
+    return plans.load_plan([practitioner], MONDAY, MONDAY, type=type), plans.demand_of(type)
+
+
+def test_book_keeps_to_the_limit_of_a_day_of_that_kind_and_practitioner(clinic, nurse, doctor, house, wanted):
+    few = make_type("few", per_day=2)
+    services.book(wanted(9), by=nurse)  # another kind does not count
+    first = services.book(wanted(10, type=few), by=nurse)
+    assert len(slots(*plan_of(first.practitioner, few))) == 4
+    services.book(wanted(10, 30, type=few), by=nurse)
+
+    with pytest.raises(TimeNotOffered, match="No more than 2 of these visits a day") as refused:
+        services.book(wanted(11, type=few), by=nurse)
+
+    assert {slot.starts.date() for slot in refused.value.nearest} == {MONDAY + timedelta(days=1)}
+    assert slots(*plan_of(first.practitioner, few)) == []
+    services.book(wanted(11), by=nurse)  # and others are still booked
+    services.reschedule(first, by=nurse, starts_at=at(MONDAY, 11, 30))  # it counts only once
+    other = make_practitioner("Otto", "Orejuela")
+    services.book(wanted(9, type=few, practitioner=other), by=nurse)
+    services.book(wanted(9, 30, type=few, overbook_reason="Urgent"), by=doctor)
+
+
+def test_book_leaves_hours_of_one_kind_to_it(clinic, nurse, house, practitioner, wanted):
+    shots, talk = make_type("shots"), make_type("talk")
+    work(practitioner, house, weekdays=[0], starts=time(14), ends=time(16), only_type=shots)
+
+    for kind in (talk, None):
+        with pytest.raises(TimeNotOffered, match="kept for another kind of visit"):
+            services.book(wanted(14, type=kind), by=nurse)
+    assert services.book(wanted(14, type=shots), by=nurse).state == State.BOOKED
+
+
+def test_book_refuses_a_house_nobody_uses_any_more(clinic, admin, nurse, house, wanted):
+    update_location(house, by=admin, changes={"is_active": False})
+    house.refresh_from_db()
+
+    with pytest.raises(RuleBroken, match="Nobody is seen at Main house any more"):
+        services.book(wanted(9), by=nurse)
+
+
+def test_overbooking_where_nothing_is_in_the_way_is_an_ordinary_visit(clinic, doctor, house, wanted):
+    scan = make_type("scan")
+    TypeNeed.objects.create(type=scan, kind=Resource.Kind.ROOM)
+    create_resource(by=None, location=house, kind="room", name="Room 1")
+
+    free = services.book(wanted(9, type=scan, overbook_reason="In case"), by=doctor)
+    late = services.book(wanted(20, type=scan, overbook_reason="Pain"), by=doctor)
+    over = services.book(wanted(9, type=scan, overbook_reason="Pain"), by=doctor)
+
+    assert [(visit.lane, visit.resources.count()) for visit in (free, late, over)] == [(0, 1), (1, 1), (1, 0)]
 
 
 def test_book_keeps_buffers(clinic, nurse, wanted):
@@ -143,6 +216,7 @@ def test_book_refuses_leave_holidays_and_what_is_outside_of_the_hours(clinic, nu
 
 
 def test_overbooking_takes_the_permission_and_stands_in_a_lane_of_its_own(clinic, nurse, doctor, wanted):
+    """Wish 4."""
     services.book(wanted(9), by=nurse)
     doctor.__dict__["permissions"] = doctor.permissions | {"appointments.overbook"}
 
@@ -163,7 +237,21 @@ def test_a_double_submit_books_once(clinic, nurse, wanted):
     assert Appointment.objects.count() == 1
 
 
+def test_a_form_that_was_sent_and_changed_is_not_taken_for_a_double_submit(clinic, nurse, patient_user, wanted):
+    """Back in the browser, another patient, Book: the second patient must not seem to be booked."""
+    asked = wanted(9, submit_key=uuid.uuid4())
+    done = services.book(asked, by=nurse)
+
+    for change in ({"patient": PatientFactory()}, {"starts_at": at(MONDAY, 10)}):
+        with pytest.raises(RuleBroken, match=f"has booked visit {done.number} already"):
+            services.book(replace(asked, **change), by=nurse)
+    services.reschedule(done, by=nurse, starts_at=at(MONDAY, 11))
+    assert services.book(asked, by=nurse).pk == done.pk  # the same press, come late
+    assert Appointment.objects.count() == 1
+
+
 def test_a_hold_keeps_the_time_until_it_is_over(clinic, nurse, wanted):
+    """Wish 3: what is pending keeps the time."""
     hold = services.book(wanted(9), by=nurse, state=State.HELD)
     with pytest.raises(TimeTaken):
         services.book(wanted(9), by=nurse)
@@ -202,6 +290,7 @@ def test_moves_follow_the_table_and_nothing_else(clinic, nurse, wanted, old):
 
 
 def test_confirm_is_compare_and_set(clinic, nurse, wanted):
+    """Wish 3."""
     visit = services.book(wanted(), by=nurse, state=State.REQUESTED)
     services.move(visit, State.CANCELLED, by=nurse, reason="Withdrawn")
 
@@ -249,6 +338,7 @@ def test_reschedule_keeps_the_identity_and_refuses_what_is_stale(clinic, nurse, 
 
 @pytest.mark.parametrize("subject", ["practitioner", "patient", "resource"])
 def test_the_table_refuses_an_overlap_nobody_has_checked(clinic, nurse, house, wanted, subject):
+    """Wish 2: raw rows meet the same rule as pages and the API."""
     scan = make_type("scan")
     TypeNeed.objects.create(type=scan, kind=Resource.Kind.ROOM)
     create_resource(by=nurse, location=house, kind="room", name="Scan 1")
@@ -309,6 +399,7 @@ def open_house(committed_db):
 
 
 def test_of_many_bookers_of_one_time_one_gets_it(open_house):
+    """Wish 1, without HTTP; `make bench` does the 200 rounds of 50 over HTTP."""
     tenant, nurse, practitioner, house, patients = open_house
     for hour in (9, 10, 11):
         results = race(
@@ -336,6 +427,7 @@ def naive_book(patient, practitioner, house, starts_at):
 
 
 def test_checking_without_a_lock_books_twice(open_house):
+    """Wish 1, negative control: what a check without a lock lets through."""
     tenant, _nurse, practitioner, house, patients = open_house
     doubles = 0
     for hour in range(8, 18):
@@ -343,3 +435,37 @@ def test_checking_without_a_lock_books_twice(open_house):
         doubles += results.count("booked") > 1
 
     assert doubles
+
+
+def test_of_many_bookers_of_a_group_as_many_as_it_has_places_get_in(open_house):
+    """Negative control: with one place more, one more gets in."""
+    tenant, nurse, found, house, patients = open_house
+    for capacity, hour in ((5, 9), (6, 11)):
+        with tenant_context(tenant.id):
+            kind = make_type(f"group-{capacity}", capacity=capacity)
+
+        def join(number, kind=kind, hour=hour):
+            wanted = Wanted(patient=patients[number], practitioner=found, location=house, type=kind,
+                            starts_at=at(MONDAY, hour))  # fmt: skip
+            services.book(wanted, by=nurse)
+
+        results = race(tenant, len(patients), join)
+
+        assert sorted(set(results)) == ["GroupFull", "booked"]
+        assert results.count("booked") == capacity
+        with tenant_context(tenant.id):
+            assert Appointment.objects.filter(patient=None, type=kind).count() == 1
+
+
+def test_a_kept_time_saved_by_many_presses_becomes_one_visit(open_house):
+    tenant, nurse, found, house, patients = open_house
+    wanted = Wanted(patient=patients[0], practitioner=found, location=house, starts_at=at(MONDAY, 9))
+    with tenant_context(tenant.id):
+        hold = services.book(wanted, by=nurse, state=State.HELD)
+    seen, save = set(), replace(wanted, hold=hold.pk, submit_key=uuid.uuid4())
+
+    results = race(tenant, 12, lambda _number: seen.add(services.book(save, by=nurse).pk))
+
+    assert (results, seen) == (["booked"] * 12, {hold.pk})
+    with tenant_context(tenant.id):
+        assert [(visit.pk, visit.state) for visit in Appointment.objects.all()] == [(hold.pk, State.BOOKED)]

@@ -80,6 +80,7 @@ def test_propose_falls_back_to_a_later_day_of_the_same_practitioner(visits, ill)
 
 
 def test_take_leave_moves_everybody_and_one_undo_puts_them_back(visits, nurse, ill, colleague):
+    """Wish 12."""
     before = where()
     leave, batch = disturbances.take_leave(
         ill,

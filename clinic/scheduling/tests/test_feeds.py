@@ -47,6 +47,7 @@ def read(token):
 
 
 def test_a_feed_is_read_back_whole(visit, nurse, practitioner):
+    """Wish 16."""
     _feed, token = feeds.open_feed(by=nurse, practitioner=practitioner)
     content = read(token)
     (event,) = events(content)
@@ -59,6 +60,7 @@ def test_a_feed_is_read_back_whole(visit, nurse, practitioner):
 
 @pytest.mark.parametrize("whose", ["practitioner", "patient"])
 def test_a_feed_holds_nothing_clinical(visit, nurse, whose):
+    """Wish 16."""
     _feed, token = feeds.open_feed(by=nurse, **{whose: getattr(visit, whose)})
     content = read(token).decode()
 

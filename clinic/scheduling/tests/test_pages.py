@@ -3,7 +3,7 @@
 import html
 import re
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from django.db import connection
@@ -185,21 +185,52 @@ def test_clash_keeps_the_form_and_offers_the_three_nearest(nurse, patient, quint
     assert "has another visit then" in words
     assert "Nothing was saved" in words
     assert "Cough since Friday" in page.content.decode()
-    near = words.partition("The nearest free times")[2].partition("Take this time")[0]
-    assert re.findall(r"\d\d:\d\d", near) == ["09:30", "10:00", "10:30"]
-    # One of them is taken by sending the same form again.
-    taken = tiles.value_of(at(monday, 9, 30), quintero.pk, place.pk)
-    assert browser.post("/appointments/new/", form | {"slot": taken}).status_code == 302
+    near = page.content.decode().partition("The nearest free times")[2].partition("<fieldset")[0]
+    near = near.replace("&quot;", "")
+    proposed = [tiles.value_of(at(monday, *clock), quintero.pk, place.pk) for clock in ((9, 30), (10, 0), (10, 30))]
+    assert re.findall(r'name="take" value="([^"]*)"', near) == proposed
+    # Each is a button of the form: it takes its time, whatever is ticked, with everything typed.
+    answer = browser.post("/appointments/new/", form | {"take": proposed[1]})
+    assert answer.status_code == 302
+    visit = Appointment.objects.get(patient=patient)
+    assert (visit.starts_at, visit.reason) == (at(monday, 10), "Cough since Friday")
 
 
-def test_clash_at_a_typed_time_ticks_the_nearest_one(nurse, patient, quintero, place, monday, page_client):
+def test_clash_at_a_typed_time_keeps_it_for_who_may_book_over(
+    nurse, doctor, patient, quintero, place, monday, page_client
+):
     book(PatientFactory(by=nurse), quintero, at(monday, 9), by=nurse)
     form = sent(quintero, monday, place, patient, slot="other", other_time="09:00")
 
-    page = page_client(nurse).post("/appointments/new/", form).content.decode()
+    page = page_client(doctor).post("/appointments/new/", form).content.decode()
 
-    assert re.findall(r'value="([^"]*)" checked', page) == [tiles.value_of(at(monday, 9, 30), quintero.pk, place.pk)]
     assert 'value="09:00"' in page
+    (over,) = re.findall(r'name="take" value="([^"]*)">Book over it', page)
+    assert over == tiles.value_of(at(monday, 9), quintero.pk, place.pk)
+    assert "Book over it" not in page_client(nurse).post("/appointments/new/", form).content.decode()
+    again = form | {"take": over, "overbook_reason": "Chest pain", "submit_key": str(uuid.uuid4())}
+    assert page_client(doctor).post("/appointments/new/", again).status_code == 302
+    assert Appointment.objects.get(patient=patient).overbook_reason == "Chest pain"
+
+
+def test_why_a_time_is_not_offered_is_answered_and_nothing_typed_is_lost(
+    nurse, patient, quintero, place, monday, page_client
+):
+    visit = book(PatientFactory(by=nurse), quintero, at(monday, 9), by=nurse)
+    form = sent(quintero, monday, place, patient, slot="", reason="Cough", go="why")
+    browser = page_client(nurse)
+
+    said = {
+        clock: text_of(browser.post("/appointments/new/", form | {"why_time": clock}))
+        for clock in ("09:00", "09:10", "13:00", "10:00", "x")
+    }
+
+    assert f"Taken by appointment {visit.number}." in said["09:00"].partition("Say why")[2]
+    assert "Times begin every 30 minutes" in said["09:10"]
+    assert "Outside of the hours of that day" in said["13:00"]
+    assert "It is free." in said["10:00"]
+    assert "Type a time first" in said["x"]
+    assert all("Cough" in words for words in said.values())
 
 
 def test_taken_times_say_why(nurse, patient, quintero, place, monday, page_client):
@@ -560,3 +591,23 @@ def test_a_patient_sees_their_visits_on_the_chart(nurse, patient, quintero, mond
     assert "To come 1" in words
     assert f"/appointments/{visit.pk}/" in page.content.decode()
     assert AppointmentChange.objects.count() == 1
+
+
+def test_the_day_the_clocks_change_is_drawn_as_long_as_it_is(nurse, page_client):
+    """2027-03-28 in London: 01:00 to 02:00 does not exist."""
+    london, night, day = make_location("London house", "Europe/London"), make_practitioner("Nadia", "Night"), 28
+    work(night, london, weekdays=[6], starts=time(0), ends=time(5))
+    starts = datetime(2027, 3, day, 0, 30, tzinfo=UTC)
+    patient = PatientFactory(by=nurse)
+    services.book(Wanted(patient=patient, practitioner=night, location=london, starts_at=starts), by=nurse)
+
+    page = page_client(nurse).get(f"/agenda/?view=day&day=2027-03-28&location={london.pk}").content.decode()
+
+    assert "No such time: the clocks go forward" in page
+    assert "Europe/London (UTC+1)" in page
+    assert 'class="r7 s6 l1of1 visit-card' in page  # 00:30, half an hour: it ends when the clock shows two
+    assert "time=01:00" not in page
+    assert "time=02:00" in page
+    usual = page_client(nurse).get(f"/agenda/?view=day&day=2027-04-04&location={london.pk}").content.decode()
+    assert "No such time" not in usual
+    assert "time=01:00" in usual

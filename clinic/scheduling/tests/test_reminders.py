@@ -56,6 +56,7 @@ def delivered():
 
 
 def test_a_due_reminder_is_sent_once(book, rule):
+    """Wish 14."""
     visit = book()
     delivered()
 
@@ -70,6 +71,7 @@ def test_a_due_reminder_is_sent_once(book, rule):
 
 @pytest.mark.parametrize("what", ["cancelled", "moved", "opted_out"])
 def test_a_reminder_looks_at_the_book_when_it_leaves(book, rule, nurse, what):
+    """Wish 14: none for a cancelled visit."""
     visit = book()
     delivered()
     assert reminders.send_due_reminders() == 1

@@ -17,7 +17,7 @@ from clinic.patients.tests.factories import PatientFactory
 from clinic.places import services as places
 from clinic.places.models import Holiday, Location, OpeningHours, Resource
 from clinic.practitioners.models import Practitioner
-from clinic.scheduling import disturbances, feeds, reminders, services, waiting
+from clinic.scheduling import disturbances, feeds, presenting, reminders, services, wait_limits, waiting
 from clinic.scheduling.models import (
     Appointment,
     AppointmentType,
@@ -27,6 +27,7 @@ from clinic.scheduling.models import (
     Offer,
     ReminderRule,
     WaitingEntry,
+    WaitLimits,
     WorkingHours,
 )
 from clinic.scheduling.services import Wanted
@@ -38,7 +39,7 @@ from .factories import at, make_location, make_practitioner, make_type, next_day
 MONDAY = next_day(0)
 NEAR = ("practitioners:detail", "practitioners:hours", "practitioners:leave")
 RULES = ("rules:places", "rules:create_place", "rules:holidays", "rules:types", "rules:create_type", "rules:reminders",
-         "rules:create_reminder", "rules:overrides")  # fmt: skip
+         "rules:create_reminder", "rules:waiting_room", "rules:overrides")  # fmt: skip
 
 
 def text_of(response):
@@ -314,8 +315,13 @@ def leave_data(**changes):
             **changes}  # fmt: skip
 
 
-def test_wish12_ill_today_moves_everybody_with_one_press_and_back_with_one(visit, dario, otto, admin, page_client):
-    browser, url = page_client(admin), reverse("practitioners:plan_leave", args=[dario.pk])
+@pytest.mark.parametrize("who", ["admin", "receptionist"])
+def test_wish12_ill_today_moves_everybody_with_one_press_and_back_with_one(
+    who, visit, dario, otto, page_client, request
+):
+    browser = page_client(request.getfixturevalue(who))
+    url = reverse("practitioners:plan_leave", args=[dario.pk])
+    assert "Ill today" in text_of(browser.get(reverse("practitioners:leave", args=[dario.pk])))
 
     plan = browser.post(url, leave_data())
     assert not Leave.objects.exists()  # a dry run
@@ -379,9 +385,24 @@ def test_leave_that_makes_no_sense_comes_back_with_a_sentence(dario, admin, page
 def test_one_plans_ones_own_leave_and_nobody_elses(dario, otto, doctor, nurse, page_client):
     own, others = (reverse("practitioners:plan_leave", args=[who.pk]) for who in (dario, otto))
 
-    assert page_client(doctor).post(own, leave_data()).status_code == 200
-    assert page_client(doctor).post(others, leave_data()).status_code == 403
-    assert page_client(nurse).post(own, leave_data()).status_code == 403
+    holiday = leave_data(kind="holiday")
+    assert page_client(doctor).post(own, holiday).status_code == 200
+    assert page_client(doctor).post(others, holiday).status_code == 403
+    assert page_client(nurse).post(own, holiday).status_code == 403
+
+
+def test_the_desk_writes_down_illness_and_reads_whom_to_ask_for_the_rest(dario, admin, receptionist, page_client):
+    leave, _batch = disturbances.take_leave(
+        dario, by=admin, kind="holiday", starts_at=at(MONDAY, 0), ends_at=at(MONDAY, 23)
+    )
+    browser = page_client(receptionist)
+
+    said = text_of(browser.get(reverse("practitioners:leave", args=[dario.pk])))
+
+    assert re.search(r"Other leave is planned by themselves or by [^.]*Ada Admin\.", said)
+    for name in ("undo_leave", "end_leave"):
+        assert browser.post(reverse(f"practitioners:{name}", args=[dario.pk, leave.pk])).status_code == 403
+    assert Leave.objects.get().cancelled_at is None
 
 
 def test_the_plan_names_a_restricted_chart_and_nothing_else_of_it(visit, dario, admin, doctor, page_client):
@@ -649,3 +670,29 @@ def test_forms_ask_for_rows_when_they_are_made_and_not_when_they_are_read():
     assert late.base_fields["type"].queryset is None
     with pytest.raises(ScopeError):
         type("Early", (forms.ModelForm,), {"Meta": Meta})
+
+
+def test_wish4_the_report_of_a_span_of_days(visit, dario, house, admin, page_client):
+    wanted = Wanted(patient=PatientFactory(), practitioner=dario, location=house, starts_at=visit.starts_at,
+                    overbook_reason="An emergency")  # fmt: skip
+    services.book(wanted, by=admin)
+    browser, url = page_client(admin), reverse("rules:overrides")
+    day = timedelta(days=1)
+
+    assert "An emergency" in text_of(browser.get(url, {"since": MONDAY - day, "until": MONDAY}))
+    assert "An emergency" not in text_of(browser.get(url, {"since": MONDAY - 2 * day, "until": MONDAY - day}))
+
+
+def test_the_clinic_says_from_when_a_wait_is_long(admin, page_client):
+    browser, url = page_client(admin), reverse("rules:waiting_room")
+
+    refused = browser.post(url, {"long_minutes": "20", "too_long_minutes": "20"})
+    assert (refused.status_code, wait_limits.read_limits().too_long_minutes) == (422, 30)
+    assert browser.post(url, {"long_minutes": "5", "too_long_minutes": "10"}).status_code == 302
+
+    arrived = Appointment(state=State.ARRIVED, starts_at=timezone.now() - timedelta(minutes=7))
+    said = [
+        presenting.waiting(arrived, timezone.now(), limits)["text"]
+        for limits in (wait_limits.read_limits(), WaitLimits())
+    ]
+    assert said == ["waits 7 min, long", "waits 7 min"]

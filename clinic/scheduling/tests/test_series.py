@@ -56,6 +56,7 @@ def test_book_series_books_every_week(visits):
     "zone", ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Asia/Beirut", "America/Bogota"]
 )
 def test_book_series_keeps_the_clock_over_both_changes(clinic, nurse, zone):
+    """Wish 7: 09:00 stays 09:00 in five zones."""
     house, practitioner = make_location(f"House {zone}", zone), make_practitioner()
     first = next_day(0)
     wanted = Wanted(
@@ -76,7 +77,7 @@ def test_book_series_is_all_or_nothing_and_names_the_days(clinic, nurse, house, 
     )
     wanted = Wanted(patient=PatientFactory(), practitioner=practitioner, location=house, starts_at=at(MONDAY, 9))
 
-    with pytest.raises(series.SeriesClash, match="1 of these days") as clash:
+    with pytest.raises(series.SeriesClash, match="1 of these days is not free") as clash:
         series.book_series(wanted, WEEKLY, by=nurse)
     assert list(clash.value.days) == [third]
     assert len(series.book_series(wanted, WEEKLY, by=nurse, skip=[third])) == 3
@@ -91,6 +92,7 @@ def test_book_series_refuses_rules_without_sense_or_end(clinic, nurse, house, pr
 
 
 def test_change_this_leaves_the_others_and_is_an_exception(visits, nurse):
+    """Wish 10: this one."""
     series.change_visits(visits[1], "this", series.Shift(clock="11:00"), by=nurse)
 
     assert walls() == weeks("09:00", "11:00", "09:00", "09:00")
@@ -98,6 +100,7 @@ def test_change_this_leaves_the_others_and_is_an_exception(visits, nurse):
 
 
 def test_change_following_splits_and_leaves_what_came_before(visits, nurse):
+    """Wish 10: this one and those after it."""
     _batch, moved = series.change_visits(visits[2], "following", series.Shift(clock="10:30"), by=nurse)
 
     assert walls() == weeks("09:00", "09:00", "10:30", "10:30")
@@ -105,6 +108,7 @@ def test_change_following_splits_and_leaves_what_came_before(visits, nurse):
 
 
 def test_change_all_lets_exceptions_survive_and_undoes_as_one(visits, nurse):
+    """Wish 10: all, exceptions survive, one undo."""
     series.change_visits(visits[1], "this", series.Shift(clock="11:00"), by=nurse)
     visit = Appointment.objects.get(pk=visits[0].pk)
 

@@ -1,6 +1,6 @@
 """Free times over the API: complete, explained, for the reader they are for, in a fixed number of queries."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 from django.db import connection
@@ -10,9 +10,11 @@ from django.utils import timezone
 from accounts.users.tests.factories import MembershipFactory
 from clinic.patients.tests.factories import PatientFactory
 from clinic.places.services import add_holiday, create_resource
-from clinic.scheduling import services
+from clinic.practitioners.services import update_practitioner
+from clinic.scheduling import selectors, services
 from clinic.scheduling.models import Appointment, Leave, TypeNeed, TypePerformer
 from clinic.scheduling.services import Wanted
+from clinic.scheduling.wall_time import wall_of
 from tenancy.tenants.context import finish_pending
 
 from .factories import at, make_location, make_practitioner, make_type, next_day, work
@@ -82,11 +84,52 @@ def test_d19_slots_are_the_free_times(dario, house, program):
 
 
 def test_d19_a_year_has_no_hidden_cap(dario, program):
+    """Wish 11."""
     last = MONDAY + timedelta(days=365)
 
     body = slots_of(program, dario, to=last)
 
     assert len(body["slots"]) == 6 * sum((MONDAY + timedelta(days=n)).weekday() < 5 for n in range(366))
+
+
+def test_d19_a_time_after_midnight_belongs_to_the_day_it_begins_on(house, program):
+    """Wish 11: asked for Tuesday, one sees Tuesday's times, whenever the night began."""
+    night = make_practitioner("Nadia", "Night")
+    work(night, house, weekdays=[0], starts=time(22), ends=time(2), step=60)
+    tuesday = MONDAY + timedelta(days=1)
+
+    assert clocks(slots_of(program, night, minutes=60)) == ["22:00", "23:00"]
+    assert clocks(slots_of(program, night, minutes=60, from_=tuesday, to=tuesday)) == ["00:00", "01:00"]
+    assert clocks(slots_of(program, night, minutes=60, to=tuesday)) == ["22:00", "23:00", "00:00", "01:00"]
+    body = program.get("/api/slots", {"date": str(tuesday), "minutes": 60}).json()
+    assert clocks(body) == ["00:00", "01:00"]
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/London", "Australia/Lord_Howe", "America/Santiago",
+                                  "Africa/Cairo", "Asia/Kathmandu"])  # fmt: skip
+def test_d19_every_day_of_a_year_has_its_nights_once(clinic, nurse, zone):
+    """Wishes 7 and 11: day by day or all at once, the same times; none twice, none lost, over both clock changes."""
+    place, night = make_location(f"House {zone}", zone), make_practitioner("Nadia", "Night")
+    work(night, place, weekdays=range(7), starts=time(23), ends=time(4), step=60)
+    days = [MONDAY + timedelta(days=offset) for offset in range(366)]
+
+    whole = selectors.find_slots([night], days[0], days[-1], by=nurse, minutes=60)
+    single = [s for day in days for s in selectors.find_slots([night], day, day, by=nurse, minutes=60)]
+
+    assert [slot.starts for slot in whole] == [slot.starts for slot in single]
+    assert len({slot.starts for slot in whole}) == len(whole)
+    for slot in whole:
+        assert wall_of(slot.starts, place.zone).hour in {23, 0, 1, 2, 3}
+
+
+def test_d19_what_can_not_be_booked_is_not_offered_and_says_so(dario, admin, program):
+    gone = make_type("gone", is_active=False)
+    first = slots_of(program, dario, type=gone.pk, explain="true")
+    update_practitioner(dario, by=admin, changes={"is_active": False})
+    second = slots_of(program, dario, explain="true")
+
+    assert (first["slots"], [r["code"] for r in first["reasons"]]) == ([], ["not_offered"])
+    assert (second["slots"], [r["code"] for r in second["reasons"]]) == ([], ["not_here"])
 
 
 @pytest.mark.parametrize("query", [{"to": 366}, {"to": -1}, {"minutes": 0}, {"minutes": 481}, {"type": 1}, {"x": 1}])
@@ -109,6 +152,7 @@ def test_d19_only_one_end_of_the_span_may_be_sent(dario, program):
 
 
 def test_explain_names_the_booking_leave_and_room(dario, house, admin, program):
+    """Wish 11."""
     visit = book(dario, house, 9)
     Leave.objects.create(practitioner=dario, kind="training", starts_at=at(MONDAY, 11), ends_at=at(MONDAY, 11, 30))
     scan = make_type("scan", minutes=30)
@@ -208,7 +252,7 @@ def test_slots_are_for_those_who_see_or_make_bookings(dario, role, api_client):
 
 
 def test_slots_ask_the_same_number_of_queries_whatever_there_is(house, program):
-    """With 1 and 20 doctors, 0 and 200 bookings."""
+    """Wish 17: with 1 and 20 doctors, 0 and 200 bookings; `make bench` measures 2,000,000 of them."""
     type = make_type()
 
     def queries(path, **query):

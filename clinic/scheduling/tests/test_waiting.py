@@ -64,6 +64,7 @@ def cancel(visit, nurse):
 
 
 def test_a_cancelled_time_is_offered_to_who_waits_longest(book, wait, nurse):
+    """Wish 13."""
     visit, first, _second = book(9), wait(), wait()
 
     cancel(visit, nurse)

@@ -60,7 +60,7 @@ def test_seed_demo_makes_two_clinics_to_look_at(seeded, capsys):
         nurse = member("nurse")
         namesakes = list(list_patients(by=nurse, search="Mariana Jiménez Muñoz"))
         hurried = Patient.objects.get(first_last_name="Rodriguez", second_last_name="Gomez", first_name="Carlos")
-        assert Patient.objects.count() == 345
+        assert Patient.objects.count() == 346
         assert Patient.objects.filter(archived_at__isnull=False).count() == 1
         assert {status for (status,) in Patient.objects.values_list("allergy_status").distinct()} == {
             "not_asked",
@@ -87,7 +87,7 @@ def test_seed_demo_makes_two_clinics_to_look_at(seeded, capsys):
 
 def test_seed_demo_fills_the_book(seeded):
     with tenant_context(Tenant.objects.get(slug="demo").id):
-        visits = Appointment.objects.select_related("location")
+        visits = Appointment.objects.select_related("location").filter(patient__user=None)
         today = timezone.now().astimezone(ZoneInfo("America/Bogota")).date()
         days = Counter(visit.wall_start[:10] for visit in visits)
         assert 20 <= days.pop(str(today)) <= 40
@@ -96,9 +96,23 @@ def test_seed_demo_fills_the_book(seeded):
         assert len({visit.state for visit in visits}) >= 3
         counts = [model.objects.count() for model in (Leave, WaitingEntry, ReminderRule)]
         assert counts == [1, 2, 1]
-        assert sorted(visit.number for visit in visits) == list(range(1, len(visits) + 1))
+        numbers = Appointment.objects.order_by("number").values_list("number", flat=True)
+        assert list(numbers) == list(range(1, len(numbers) + 1))
     with tenant_context(Tenant.objects.get(slug="harbor").id):
         assert {visit.time_zone for visit in Appointment.objects.all()} == {"Europe/London"}
+
+
+def test_seed_demo_has_a_patient_with_pages_of_their_own(seeded, page_client):
+    assert {"patient@demo.example"} == {login["email"] for login in seeded if login["role"] == "patient"}
+    demo_clinic = Tenant.objects.get(slug="demo")
+    with tenant_context(demo_clinic.id):
+        lucia = member("patient")
+        coming = Appointment.objects.filter(patient__user=lucia.user, starts_at__gt=timezone.now())
+        assert sorted(coming.values_list("state", flat=True)) == ["booked", "booked", "requested"]
+        assert Appointment.objects.filter(patient__user=lucia.user, state="completed").count() == 2
+    page = page_client(lucia).get("/my/visits/").content.decode()
+    assert "General consultation" in page
+    assert "Asked for, not confirmed yet" in page
 
 
 def test_seed_demo_finishes_what_was_interrupted(db, settings, monkeypatch, capsys):

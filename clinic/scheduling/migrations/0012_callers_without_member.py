@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("scheduling", "0007_leave_batch"),
+        ("scheduling", "0011_indexes_of_a_large_book"),
     ]
 
     operations = [
