@@ -183,7 +183,7 @@ class DeliveryViewSet(GenericViewSet):
     serializer_class = DeliverySerializer
     requires = dict.fromkeys(["list", "retrieve", "resend"], MANAGE)
     queries = {"list": DeliveryQuery, "retrieve": NoQuery}
-    names_others = True  # a list of a webhook that is not there
+    names_others = ("list",)  # a list of a webhook that is not there
 
     @extend_schema(responses={200: page_of(DeliverySerializer)}, summary="The log of deliveries")
     def list(self, request):

@@ -208,7 +208,7 @@ def _assign(patient: Patient, data: dict[str, Any]) -> None:
         patient.allergy_status = Patient.AllergyStatus.RECORDED
     patient.sort_name = fold(f"{patient.name_parts.family} {patient.name_parts.given}".strip())[:500]
     # A lookup that came as its row was read from its table just now; there is nothing to ask again.
-    read = [name for name in _LOOKUPS if Patient._meta.get_field(name).is_cached(patient)]
+    read = [name for name in _LOOKUPS if name in patient._state.fields_cache]
     patient.full_clean(
         exclude=["tenant", "number", "updated_by", "user", *read], validate_unique=False, validate_constraints=False
     )

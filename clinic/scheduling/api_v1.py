@@ -116,7 +116,7 @@ A_PAGE = page_of(V1AppointmentSerializer)
 class AppointmentViewSet(GenericViewSet):
     """Appointments for other servers. DELETE cancels: the visit stays in the history, its time is free again."""
 
-    names_others = True  # by document or id, in its body: 404 for what is not here
+    names_others = ("create",)  # by document or id, in its body: 404 for what is not here
     queryset = Appointment.objects.none()
     serializer_class = V1AppointmentSerializer
     versioned = True
