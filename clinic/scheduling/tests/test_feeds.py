@@ -1,7 +1,6 @@
 """Calendar feeds: read back whole by another program, private, revocable, without a word about health."""
 
 from datetime import timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 from icalendar import Calendar
@@ -54,7 +53,7 @@ def test_a_feed_is_read_back_whole(visit, nurse, practitioner):
 
     assert event["UID"] == f"{visit.pk}@carewright"
     assert event.start == visit.starts_at
-    assert event.start.tzinfo == ZoneInfo("Europe/London")
+    assert event.start.tzinfo.key == "Europe/London"
     assert Calendar.from_ical(content).walk("VTIMEZONE")
 
 
