@@ -271,7 +271,8 @@ def _add_clinics(superuser: str) -> None:
                 " 'other-' || {number}, 'Other ' || {number}, {details} FROM tenants_tenant WHERE slug = 'large'"
                 " RETURNING id)"
                 " INSERT INTO patients_patient (id, tenant_id, {names}) SELECT gen_random_uuid(), t.id, {names}"
-                " FROM t, (SELECT * FROM patients_patient LIMIT {rows}) p"
+                " FROM t, (SELECT * FROM patients_patient"
+                " WHERE tenant_id = (SELECT id FROM tenants_tenant WHERE slug = 'large') LIMIT {rows}) p"
             )
             admin.execute(copy.format(details=details, names=names, number=str(number), rows=ROWS_EACH))
     with psycopg.connect(superuser, dbname="carewright", autocommit=True) as admin:

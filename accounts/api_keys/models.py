@@ -36,7 +36,7 @@ class ApiKey(TenantModel):
     name = models.CharField(_("name"), max_length=255)
     prefix = models.CharField(_("prefix"), max_length=8, db_collation="C", editable=False)
     key_hash = models.CharField(max_length=64, db_collation="C", editable=False)
-    scopes = models.JSONField(_("may"), default=list)
+    scopes = models.JSONField(_("permissions"), default=list)
     requests_per_minute = models.PositiveIntegerField(_("requests a minute"), default=600)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)

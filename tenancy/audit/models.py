@@ -41,7 +41,7 @@ class AuditHead(TenantModel):
 
     seq = models.BigIntegerField(default=0)
     entry_hash = models.CharField(max_length=64, default="0" * 64)
-    at = models.DateTimeField(null=True, help_text="when the last entry was appended")
+    at = models.DateTimeField(null=True, help_text=_("when the last entry was appended"))
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant"], name="audit_head_tenant_uniq")]

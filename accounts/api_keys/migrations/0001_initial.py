@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=255, verbose_name='name')),
                 ('prefix', models.CharField(db_collation='C', editable=False, max_length=8, verbose_name='prefix')),
                 ('key_hash', models.CharField(db_collation='C', editable=False, max_length=64)),
-                ('scopes', models.JSONField(default=list, verbose_name='may')),
+                ('scopes', models.JSONField(default=list, verbose_name='permissions')),
                 ('requests_per_minute', models.PositiveIntegerField(default=600, verbose_name='requests a minute')),
                 ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires')),
                 ('last_used_at', models.DateTimeField(editable=False, null=True, verbose_name='last used')),
