@@ -68,6 +68,22 @@ class CappedPaginator(Paginator):
         return capped_count(self.object_list, MOST_COUNTED)[0]
 
 
+class ReadOnlyInline(admin.TabularInline):
+    """Rows that belong to the one shown, for looking only."""
+
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_view_permission(self, request, obj=None):
+        return True
+
+
 class HouseModelAdmin(admin.ModelAdmin):
     """An admin page inside the clinic of the request. Looking needs `ADMIN_SITE`; nothing is ever deleted here.
 

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from accounts.permissions import Permission
-from accounts.users.admin_site import EditableModelAdmin, HouseModelAdmin
+from accounts.users.admin_site import EditableModelAdmin, HouseModelAdmin, ReadOnlyInline
 
 from . import custom_fields, emergencies
 from .models import CustomField, Patient, PatientIdentifier
@@ -12,19 +12,8 @@ from .search import find_patient_ids, read_query
 from .selectors import ChartRestricted
 
 
-class IdentifierInline(admin.TabularInline):
+class IdentifierInline(ReadOnlyInline):
     model = PatientIdentifier
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request, obj=None):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_view_permission(self, request, obj=None):
-        return True
 
 
 @admin.register(Patient)

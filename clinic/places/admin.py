@@ -2,24 +2,13 @@
 
 from django.contrib import admin
 
-from accounts.users.admin_site import HouseModelAdmin
+from accounts.users.admin_site import HouseModelAdmin, ReadOnlyInline
 
 from .models import Holiday, Location, OpeningHours, Resource
 
 
-class OpeningHoursInline(admin.TabularInline):
+class OpeningHoursInline(ReadOnlyInline):
     model = OpeningHours
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request, obj=None):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_view_permission(self, request, obj=None):
-        return True
 
 
 @admin.register(Location)
