@@ -110,7 +110,9 @@ def test_two_sealings_of_the_same_have_nothing_in_common(sealed):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "cwbackup-public-", PRIVATE, PUBLIC[:-1], PUBLIC + "A", "cwbackup-public-" + "é" * 43]
+    "text",
+    ["", "cwbackup-public-", PRIVATE, PUBLIC[:-1], PUBLIC + "A", "cwbackup-public-" + "é" * 43],
+    ids=["empty", "nothing-behind", "the-private-one", "cut-off", "too-long", "no-base64"],
 )
 def test_read_public_key_refuses_what_is_none(text):
     with pytest.raises(EnvelopeProblem, match="no public backup key"):
