@@ -145,6 +145,8 @@ def test_a_platform_key_is_in_no_clinic(db):
     assert recognition.recognise_platform_key(sent) is None
 
 
-@pytest.mark.parametrize("text", ["", "cwk_", "cwk_x_y_z", "nonsense", "cwp_short", "0192f0c1-7a3b-7c11-8d2e-5f6a7b8c9d0e", "é" * 60])
+@pytest.mark.parametrize(
+    "text", ["", "cwk_", "cwk_x_y_z", "nonsense", "cwp_short", "0192f0c1-7a3b-7c11-8d2e-5f6a7b8c9d0e", "é" * 60]
+)
 def test_what_is_no_key_of_ours_is_no_key(text):
     assert key_text.read_key(text) is None
