@@ -1,4 +1,4 @@
-"""The short way through `/v1` for plain reads: key, rights, row and the note that it was read in one statement.
+"""The short way through `/v1`: of plain reads key, rights, row and the note that it was read in one statement.
 
 A room declares a `FastResource` for what it shows under `/v1`; nothing else is
 special about it. The lane answers only what is beyond doubt: a GET with a
@@ -6,7 +6,7 @@ clinic's key and nothing else that names a caller, of one row or of a first
 page, where the key is live, has the right, and every row is one that anybody
 with the right may see whole. Everything else, each error among it, is left to
 the usual way, so both can not say different things; a test holds the answers
-of both equal (docs/decisions/0017).
+of both equal (docs/decisions/0017). Plain creates take it too (`fast_creates`).
 """
 
 import math
@@ -27,20 +27,26 @@ from django.http import HttpResponse
 from tenancy.doors.compiled import CompiledRows
 from tenancy.doors.limits import BucketLimit, Limit, Usage
 from tenancy.doors.paging import COUNTED_EXACTLY, LARGEST_PAGE_SIZE, write_cursor
+from tenancy.doors.retry_keys import HEADER
 from tenancy.doors.routers import UUID_FORM
+from tenancy.events import services as events
 from tenancy.tenants.models import new_id
 from tenancy.tenants.one_trip import Unusable, run_alone
 
+from . import fast_creates
 from .key_text import SentKey, read_key
-from .recognition import NOTED_EVERY
+from .models import ApiKey
+from .recognition import NOTED_SECONDS
 from .scopes import SCOPES
 
 CAPPED_FOR = 60.0
 """Seconds for which a list longer than can be counted is not counted again."""
 LONGEST_PATH = 200
+LONGEST_BODY = 20_000
+RETRY_KEY = "HTTP_" + HEADER.upper().replace("-", "_")
+_JSON = {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"}
+_ACCEPTED = {"*/*", "application/json", "application/json, text/plain, */*", "application/json, */*"}
 _ANOTHER_WAY = ("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_IF_NONE_MATCH", "HTTP_X_HTTP_METHOD_OVERRIDE")
-
-NOTED_SECONDS = int(NOTED_EVERY.total_seconds())
 
 _KEY = f"""
     k AS MATERIALIZED (
@@ -163,28 +169,57 @@ class FastLane:
         self.get_response = get_response
 
     def __call__(self, request):
-        return self._answer(request) or self.get_response(request)
+        path = request.path_info
+        if not path.startswith("/v1/") or len(path) > LONGEST_PATH:
+            return self.get_response(request)
+        answer = self._answer(request, path)
+        if answer is not None:
+            return answer
+        response = self.get_response(request)
+        if response.status_code == 201:
+            _remember(request, path)
+        return response
 
-    def _answer(self, request) -> HttpResponse | None:
-        meta, path = request.META, request.path_info
-        if request.method != "GET" or not path.startswith("/v1/") or len(path) > LONGEST_PATH:
-            return None
-        text = meta.get("HTTP_X_API_KEY", "")
-        if not text or any(meta.get(name) for name in _ANOTHER_WAY):
+    def _answer(self, request, path: str) -> HttpResponse | None:
+        answer = {"GET": self._read, "POST": self._create}.get(request.method)
+        text = request.META.get("HTTP_X_API_KEY", "")
+        if answer is None or not text or any(request.META.get(name) for name in _ANOTHER_WAY):
             return None
         key = read_key(text)
         if key is None or key.tenant_id is None:
             return None
         try:
-            if found := self.ONE.fullmatch(path):
-                resource = RESOURCES.get(found[1])
-                return resource and self._one(request, resource, key, found[2])
-            if found := self.MANY.fullmatch(path):
-                resource = RESOURCES.get(found[1])
-                return resource and self._page(request, resource, key)
+            return answer(request, path, key)
         except Unusable:
-            pass
+            return None
+
+    def _read(self, request, path: str, key: SentKey) -> HttpResponse | None:
+        if found := self.ONE.fullmatch(path):
+            resource = RESOURCES.get(found[1])
+            return resource and self._one(request, resource, key, found[2])
+        if found := self.MANY.fullmatch(path):
+            resource = RESOURCES.get(found[1])
+            return resource and self._page(request, resource, key)
         return None
+
+    def _create(self, request, path: str, key: SentKey) -> HttpResponse | None:
+        resource, by = fast_creates.RESOURCES.get(path.rstrip("/")), _callers.get(key.key_hash)
+        if resource is None or by is None or not by.permissions.issuperset(resource.permissions):
+            return None
+        if path.endswith("//") or not _is_plain_json(request.META):
+            return None
+        given = fast_creates.read_body(resource, request.body, by)
+        if given is None or not (counted := _count(key)):
+            return None
+        _note_count(request, counted)
+        made = fast_creates.create(resource, given, by)
+        if made is None:
+            _callers.pop(key.key_hash, None)
+            return None
+        if made.deliveries:
+            events.ring(by.tenant_id)
+        _name(request, resource.path, str(by.tenant_id), str(by.pk))
+        return made.response
 
     def _one(self, request, resource, key, pk) -> HttpResponse | None:
         if request.META.get("QUERY_STRING") or not (counted := _count(key)):
@@ -221,6 +256,8 @@ class FastLane:
 
 _long_lists: dict[tuple, float] = {}
 _known_keys: dict[str, tuple[str, int]] = {}
+_callers: dict[str, ApiKey] = {}
+"""Who has created something here before, by the hash of the key. The statement asks whether all of it is still so."""
 MOST_REMEMBERED = 10_000
 
 
@@ -273,11 +310,42 @@ def _told(request, resource, key: SentKey, row: tuple, counted: _Counted, ending
         counted = _count(key)
         if counted is None:
             return False
+    _note_count(request, counted)
+    _name(request, f"{resource.path}{ending}", str(key.tenant_id), key_id)
+    return True
+
+
+def _note_count(request, counted: _Counted) -> None:
     if counted.usage and counted.usage.counted:
         request.counted_by = counted.limit, counted.usage
-    request.resolver_match = SimpleNamespace(route=f"{resource.path[1:]}{ending}")
-    structlog.contextvars.bind_contextvars(tenant_id=str(key.tenant_id), key_id=key_id)
-    return True
+
+
+def _name(request, route: str, tenant_id: str, key_id: str) -> None:
+    """For the log line: which route, and who."""
+    request.resolver_match = SimpleNamespace(route=route[1:])
+    structlog.contextvars.bind_contextvars(tenant_id=tenant_id, key_id=key_id)
+
+
+def _remember(request, path: str) -> None:
+    by = getattr(request, "member", None)
+    if isinstance(by, ApiKey) and path.rstrip("/") in fast_creates.RESOURCES:
+        if len(_callers) > MOST_REMEMBERED:
+            _callers.clear()
+        _callers[by.key_hash] = by
+
+
+def _is_plain_json(meta: Mapping[str, str]) -> bool:
+    """A whole body of plain JSON, no key for retries, and a caller who takes JSON."""
+    length = meta.get("CONTENT_LENGTH") or ""
+    return (
+        length.isdecimal()
+        and 0 < int(length) <= LONGEST_BODY
+        and meta.get("CONTENT_TYPE", "") in _JSON
+        and meta.get("HTTP_ACCEPT", "*/*") in _ACCEPTED
+        and not meta.get("QUERY_STRING")
+        and not meta.get("HTTP_CONTENT_ENCODING")
+        and RETRY_KEY not in meta
+    )
 
 
 def _total(text: str | None, remembered: tuple) -> tuple[int, bool]:

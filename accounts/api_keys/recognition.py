@@ -19,6 +19,7 @@ from .models import ApiKey, PlatformKey
 
 NOTED_EVERY = timedelta(minutes=5)
 """How exact `last_used_at` is: written at most this often, never by two requests at once."""
+NOTED_SECONDS = int(NOTED_EVERY.total_seconds())
 
 _PARTS: tuple[tuple[str, type[models.Model]], ...] = (("k", ApiKey), ("t", Tenant))
 

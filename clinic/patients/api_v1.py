@@ -12,9 +12,11 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api_keys import fast_creates
 from accounts.api_keys.fast_lane import FastResource, Filter, register
 from accounts.api_keys.once import make_once
 from accounts.permissions import Permission
+from tenancy.doors.clear import ClearPayload
 from tenancy.doors.compiled import CompiledRows
 from tenancy.doors.etags import check_if_match, etag_for, not_modified
 from tenancy.doors.paging import paginate
@@ -24,7 +26,7 @@ from tenancy.doors.refusals import FieldsRefused, problem
 from tenancy.doors.schema import page_of
 from tenancy.rules import RuleBroken
 
-from . import emergencies, selectors, services
+from . import emergencies, event_types, selectors, services
 from .models import DocumentType, Gender, Insurer, Lookup, Patient
 from .serializers_v1 import (
     V1PatientCreateSerializer,
@@ -240,6 +242,22 @@ FAST = register(
     )
 )
 """Plain reads of patients take the short way (accounts.api_keys.fast_lane)."""
+
+
+fast_creates.register(
+    fast_creates.FastCreate(
+        path="/v1/patients",
+        payload=ClearPayload(V1PatientCreateSerializer, never=["idempotency_key"]),
+        context=lambda tenant: {"country": tenant.country, "patient": None},
+        prepare=lambda given, by: services.prepare_registration(by=by, data=given.patient_data()),
+        rows=FAST.rows,
+        permissions=(Permission.PATIENT_CREATE, Permission.PATIENT_VIEW),
+        action="patient_created",
+        changes=services.changes_of_new,
+        event=event_types.CREATED,
+    )
+)
+"""Plain creates of patients, too (accounts.api_keys.fast_creates)."""
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from tenancy.doors.clear import Check, NotClear, clear_form, clear_text
 from tenancy.doors.payloads import LookupField
 
 from .models import DocumentType, Gender, Insurer
@@ -77,16 +78,37 @@ class PhoneField(serializers.CharField):
         text = super().to_internal_value(data)
         if not text:
             return ""
-        country = self.context.get("country") or None
-        if country is None and LOCAL_PHONE.fullmatch(SEPARATORS.sub("", text)):
-            return SEPARATORS.sub("", text)
         try:
-            number = phonenumbers.parse(text, country)
-        except phonenumbers.NumberParseException:
+            return read_phone(text, self.context.get("country"))
+        except ValueError:
             self.fail("phone")
-        if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
-            self.fail("phone")
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def read_phone(text: str, country: str | None) -> str:
+    """A number as it is kept; one without a country's code is of `country`. Raises ValueError."""
+    if not country and LOCAL_PHONE.fullmatch(SEPARATORS.sub("", text)):
+        return SEPARATORS.sub("", text)
+    try:
+        number = phonenumbers.parse(text, country or None)
+    except phonenumbers.NumberParseException:
+        raise ValueError(text) from None
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        raise ValueError(text)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@clear_form(PhoneField)
+def _clear_phone(field: PhoneField) -> Check:
+    text = clear_text(field)
+
+    def check(value, context):
+        value = text(value, context)
+        try:
+            return value and read_phone(value, context.get("country"))
+        except ValueError:
+            raise NotClear from None
+
+    return check
 
 
 @extend_schema_field({"type": "string", "format": "date"})
@@ -103,3 +125,14 @@ class DayField(serializers.Field):
 
     def to_representation(self, value):
         return value
+
+
+@clear_form(DayField)
+def _clear_day(field: DayField) -> Check:
+    def check(value, context):
+        try:
+            return field.to_internal_value(value)
+        except serializers.ValidationError:
+            raise NotClear from None
+
+    return check

@@ -53,7 +53,8 @@ def tokens_of(patient: Patient, identifier_values: Iterable[str] = ()) -> set[st
     tokens = {word for name in names for word in spellings_of(name)}
     tokens |= _pairs(tokens)
     tokens |= {word for name in (*names, patient.name) if is_unspaced(name) for word in _suffixes(name)}
-    tokens.add(str(patient.number))
+    if patient.number is not None:  # a new one gets its number when it is written
+        tokens.add(str(patient.number))
     if patient.is_restricted:
         return {token[:LONGEST_TOKEN] for token in tokens if token}
     for number in (patient.document_number, *identifier_values):
@@ -66,10 +67,10 @@ def tokens_of(patient: Patient, identifier_values: Iterable[str] = ()) -> set[st
     return {token[:LONGEST_TOKEN] for token in tokens if token}
 
 
-def store_tokens(patient: Patient, identifier_values: Iterable[str], *, is_new: bool = False) -> None:
-    """Bring the stored words of a patient up to date, in the transaction of the change; a new one has none yet."""
+def store_tokens(patient: Patient, identifier_values: Iterable[str]) -> None:
+    """Bring the stored words of a patient up to date, in the transaction of the change."""
     wanted = tokens_of(patient, identifier_values)
-    stored = set() if is_new else set(PatientToken.objects.filter(patient=patient).values_list("token", flat=True))
+    stored = set(PatientToken.objects.filter(patient=patient).values_list("token", flat=True))
     if gone := stored - wanted:
         PatientToken.objects.filter(patient=patient, token__in=gone).delete()
     PatientToken.objects.bulk_create([PatientToken(patient=patient, token=token) for token in sorted(wanted - stored)])

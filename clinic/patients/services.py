@@ -1,8 +1,9 @@
 """Writing patients: one function for each thing a person can do. Each leaves a line in the audit trail."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -15,12 +16,12 @@ from clinic.names import fold, from_given_and_family, words_of
 from tenancy.audit import services as audit
 from tenancy.events import services as events
 from tenancy.rules import RuleBroken, StaleVersion
-from tenancy.tenants.numbering import next_number
+from tenancy.tenants.creation import Creation, Rows
 
 from . import event_types
 from .custom_fields import check_custom_fields, store_field_values
-from .models import Consent, Patient, PatientIdentifier
-from .search import store_tokens
+from .models import Consent, Patient, PatientIdentifier, PatientToken
+from .search import store_tokens, tokens_of
 from .selectors import TRACKED, require_open
 
 _LOOKUPS = ("gender", "document_type", "insurer")
@@ -57,20 +58,42 @@ def create_patient(
     value. `by` is None for imports. Raises ValidationError by field,
     DuplicateDocument, or RuleBroken for an identifier somebody else has.
     """
+    keys = [_identifier_key(item) for item in identifiers]
+    registration = prepare_registration(by=by, data=data, identifier_values=[value for _kind, _system, value in keys])
+    patient = cast(Patient, registration.row)
+    with _named_duplicate(patient), transaction.atomic():
+        registration.write()
+    _store_identifiers(patient, keys)
+    store_field_values(patient)
+    audit.record("patient_created", patient, by=by, changes=changes_of_new(patient), reason=reason)
+    events.emit(event_types.CREATED, patient, by=by)
+    return patient
+
+
+def prepare_registration(
+    *, by: Membership | None, data: dict[str, Any], identifier_values: Iterable[str] = ()
+) -> Creation:
+    """A new patient with all that is written with it, checked and not written. Raises ValidationError by field.
+
+    Asks the database nothing where lookups come as rows and there are no custom fields.
+    """
     patient = build_patient(data)
     if by is not None and by._state.fields_cache.get("tenant"):
         patient.tenant = by.tenant  # read with the caller; the words need its country
-    patient.number = next_number("patient")
     patient.updated_by = by.member if by else None
-    _save(patient, force_insert=True)
-    values = _store_identifiers(patient, identifiers)
-    store_tokens(patient, values, is_new=True)
-    store_field_values(patient)
+    more = [
+        Rows(
+            PatientToken,
+            {"patient_id": patient.pk},
+            each=("token", sorted(tokens_of(patient, identifier_values))),
+            numbered=True,
+        )
+    ]
     if patient.habeas_data:
-        _add_consent(patient, by=by, kind=Consent.Kind.DATA_PROCESSING, granted=True)
-    audit.record("patient_created", patient, by=by, changes=_as_changes(patient), reason=reason)
-    events.emit(event_types.CREATED, patient, by=by)
-    return patient
+        consent = _consent(patient, by=by, kind=Consent.Kind.DATA_PROCESSING, granted=True)
+        names = ("patient_id", "kind", "granted", "note", "recorded_at", "recorded_by_id")
+        more.append(Rows(Consent, {name: getattr(consent, name) for name in names}))
+    return Creation(patient, counter="patient", more=more)
 
 
 @transaction.atomic
@@ -108,9 +131,7 @@ def update_patient(
     _save(patient)
     if wanted != known:
         patient.identifiers.all().delete()
-        _store_identifiers(
-            patient, [dict(zip(("kind", "system", "value"), key, strict=True)) for key in sorted(wanted)]
-        )
+        _store_identifiers(patient, sorted(wanted))
     store_tokens(patient, [value for _kind, _system, value in wanted])
     store_field_values(patient)
     if patient.habeas_data != agreed:
@@ -246,10 +267,15 @@ def _refuse_archived(patient: Patient) -> None:
         raise RuleBroken(_("This patient is archived. Restore the chart before changing it."))
 
 
-def _save(patient: Patient, **how: Any) -> None:
+def _save(patient: Patient) -> None:
+    with _named_duplicate(patient), transaction.atomic():
+        patient.save()
+
+
+@contextmanager
+def _named_duplicate(patient: Patient) -> Iterator[None]:
     try:
-        with transaction.atomic():
-            patient.save(**how)
+        yield
     except IntegrityError as error:
         if "patients_patient_document_uniq" in str(error):
             raise DuplicateDocument(
@@ -268,10 +294,10 @@ def save_state(patient: Patient, action: str, *, by: Membership, reason: str = "
     return patient
 
 
-def _store_identifiers(patient: Patient, identifiers: Iterable[dict[str, str]]) -> list[str]:
-    keys = list(dict.fromkeys(_identifier_key(item) for item in identifiers))
+def _store_identifiers(patient: Patient, keys: Iterable[tuple[str, str, str]]) -> None:
+    keys = list(dict.fromkeys(keys))
     if not keys:
-        return []
+        return
     try:
         with transaction.atomic():
             PatientIdentifier.objects.bulk_create(
@@ -284,7 +310,6 @@ def _store_identifiers(patient: Patient, identifiers: Iterable[dict[str, str]]) 
         if "patients_identifier_value_uniq" in str(error):
             raise RuleBroken(_("One of these numbers belongs to another patient.")) from None
         raise
-    return [value for _kind, _system, value in keys]
 
 
 def _identifier_key(item: dict[str, str]) -> tuple[str, str, str]:
@@ -296,7 +321,13 @@ def _identifier_key(item: dict[str, str]) -> tuple[str, str, str]:
 
 
 def _add_consent(patient: Patient, *, by: Membership | None, kind: str, granted: bool, note: str = "") -> Consent:
-    return Consent.objects.create(
+    consent = _consent(patient, by=by, kind=kind, granted=granted, note=note)
+    consent.save(force_insert=True)
+    return consent
+
+
+def _consent(patient: Patient, *, by: Membership | None, kind: str, granted: bool, note: str = "") -> Consent:
+    return Consent(
         patient=patient,
         kind=kind,
         granted=granted,
@@ -305,7 +336,8 @@ def _add_consent(patient: Patient, *, by: Membership | None, kind: str, granted:
     )
 
 
-def _as_changes(patient: Patient) -> dict[str, tuple[Any, Any]]:
+def changes_of_new(patient: Patient) -> dict[str, tuple[Any, Any]]:
+    """What the trail says about a new patient: each field that is not empty, from nothing to its value."""
     filled = {name: value for name, value in _state(patient).items() if value not in (None, "", {}, False)}
     return _plain({name: (None, value) for name, value in filled.items()})
 

@@ -14,6 +14,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from tenancy.tenants.creation import Part, assembled
+
 from .hashing import ENTRY_TAG, HEADER_FIELDS, canonical, payload_hash
 from .models import AuditEntry, AuditHead, AuditPayload
 
@@ -28,17 +30,26 @@ class NoHead(Exception):
 
 def append_one(entry: AuditEntry, body: str) -> None:
     """Lock the head, append this entry with its payload, move the head on. Raises NoHead before the first entry."""
+    sql, values = assembled(parts_of(entry, body), "SELECT 1 FROM audit_head")
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        if cursor.fetchone() is None:
+            raise NoHead
+
+
+def parts_of(entry: AuditEntry, body: str, *, condition: str = "true") -> list[Part]:
+    """The WITH queries that append this entry, for a statement that does more; nothing where not `condition`."""
     salt = os.urandom(16)
     entry.payload_hash = payload_hash(salt, body)
     header = {name: _KNOWN_BY_HEAD.get(name, getattr(entry, name)) for name in HEADER_FIELDS}
-    parts = _split((ENTRY_TAG + canonical(header)).decode())
+    pieces = _split((ENTRY_TAG + canonical(header)).decode())
     values = [getattr(entry, name) for name in _entry_columns()]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _statement(), [*parts, entry.tenant_id, *values, _new_id(), entry.tenant_id, entry.pk, salt, body]
-        )
-        if cursor.fetchone() is None:
-            raise NoHead
+    head, rows, payload = _queries(condition)
+    return [
+        Part("audit_head", head, [*pieces, entry.tenant_id]),
+        Part("audit_entry", rows, values),
+        Part("audit_payload", payload, [_new_id(), entry.tenant_id, entry.pk, salt, body]),
+    ]
 
 
 def _split(text: str) -> list[str]:
@@ -60,27 +71,29 @@ def _entry_columns() -> tuple[str, ...]:
 
 
 @lru_cache
-def _statement() -> str:
+def _queries(condition: str) -> tuple[str, str, str]:
     head, entry = AuditHead._meta.db_table, AuditEntry._meta.db_table
     columns = _entry_columns()
     fields: dict[str, Any] = {field.attname: field for field in AuditEntry._meta.concrete_fields}
     types = {name: fields[name].db_type(connection) for name in columns}
     # `at` is asked again when the head has moved while this waited for it: the clock is read under the lock.
-    return f"""
-        WITH head AS (
-            UPDATE {head} h SET (at, seq, entry_hash) = (
-                SELECT x.at, h.seq + 1, encode(sha256(convert_to(
-                    %s::text || to_char(x.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || %s::text
-                    || h.entry_hash || %s::text || (h.seq + 1)::text || %s::text, 'UTF8')), 'hex')
-                FROM (SELECT clock_timestamp() AS at OFFSET 0) x
-            )
-            WHERE h.tenant_id = %s
-            RETURNING NEW.at, NEW.seq, NEW.entry_hash, OLD.entry_hash AS prev_hash
-        ), entry AS (
-            INSERT INTO {entry} ({", ".join(columns)}, at, seq, entry_hash, prev_hash)
-            SELECT {", ".join(f"%s::{types[name]}" for name in columns)}, at, seq, entry_hash, prev_hash FROM head
+    return (
+        f"""
+        UPDATE {head} h SET (at, seq, entry_hash) = (
+            SELECT x.at, h.seq + 1, encode(sha256(convert_to(
+                %s::text || to_char(x.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || %s::text
+                || h.entry_hash || %s::text || (h.seq + 1)::text || %s::text, 'UTF8')), 'hex')
+            FROM (SELECT clock_timestamp() AS at OFFSET 0) x
         )
+        WHERE h.tenant_id = %s::uuid AND {condition}
+        RETURNING NEW.at, NEW.seq, NEW.entry_hash, OLD.entry_hash AS prev_hash
+        """,  # noqa: S608
+        f"""
+        INSERT INTO {entry} ({", ".join(columns)}, at, seq, entry_hash, prev_hash)
+        SELECT {", ".join(f"%s::{types[name]}" for name in columns)}, at, seq, entry_hash, prev_hash FROM audit_head
+        """,  # noqa: S608
+        f"""
         INSERT INTO {AuditPayload._meta.db_table} (id, tenant_id, entry_id, salt, body)
-        SELECT %s::uuid, %s::uuid, %s::uuid, %s::bytea, %s FROM head
-        RETURNING 1
-    """  # noqa: S608
+        SELECT %s::uuid, %s::uuid, %s::uuid, %s::bytea, %s::text FROM audit_head
+        """,  # noqa: S608
+    )

@@ -50,22 +50,47 @@ def record(
     head is locked for a moment; if it can not be written the change is rolled
     back. Returns the id the entry will have. Source: quality.md 6.11, K40, S11.
     """
+    entry, body = compose(
+        action,
+        obj,
+        actor=actor_for(by),
+        changes=changes,
+        reason=reason,
+        details=details,
+        reason_code=reason_code,
+        on_behalf_ref=actor_for(on_behalf_of).id if on_behalf_of else None,
+        cause_id=cause_id,
+        signature_id=signature_id,
+        object_version=version,
+    )
+    _pending().events.append((entry, body))
+    return entry.id
+
+
+def compose(
+    action: str,
+    obj: models.Model | None,
+    *,
+    actor: AuditActor,
+    changes: dict[str, tuple[Any, Any]] | None = None,
+    reason: str = "",
+    details: dict[str, Any] | None = None,
+    object_version: str = "",
+    **header: Any,
+) -> tuple[AuditEntry, str]:
+    """An entry without its place in the chain, and its payload. Asks the database nothing."""
     tenant_id = current_tenant_id()
     context = get_contextvars()
-    actor = actor_for(by)
     entry = AuditEntry(
         tenant_id=tenant_id,
         actor_kind=actor.kind,
         actor_ref=actor.id,
-        on_behalf_ref=actor_for(on_behalf_of).id if on_behalf_of else None,
         action=action,
         object_type=type_name(obj),
         object_id=str(obj.pk) if obj is not None else str(tenant_id),
-        object_version=version or str(getattr(obj, "version", "") or ""),
-        reason_code=reason_code,
-        cause_id=cause_id,
+        object_version=object_version or str(getattr(obj, "version", "") or ""),
         request_id=str(context.get("request_id", ""))[:64],
-        signature_id=signature_id,
+        **header,
     )
     payload = {
         "changes": {name: [before, after] for name, (before, after) in (changes or {}).items()},
@@ -76,9 +101,7 @@ def record(
         # Who it was, by the name of that day: an actor's row that changes later rewrites nothing.
         "actor": {"kind": actor.kind, "ref_id": actor.ref_id, "user_id": actor.user_id, "label": actor.label},
     }
-    body = canonical(payload).decode()
-    _pending().events.append((entry, body))
-    return entry.id
+    return entry, canonical(payload).decode()
 
 
 def _pending() -> "_Append":
@@ -207,16 +230,19 @@ def erase_payload(entry: AuditEntry, *, by: Any, reason: str) -> None:
     before_leaving(AuditPayload.objects.filter(pk=payload.pk).delete)
 
 
+def known_actor(by: Any) -> AuditActor | None:
+    """What `actor_for` would say, where this process has seen it committed; asks the database nothing."""
+    return _actors.get(_remembered_as(by))
+
+
 def actor_for(by: Any) -> AuditActor:
     """The pseudonym of a Membership, an API key or (None) the system in this clinic, made on first use.
 
     It stays for good, so what is committed is remembered by this process; under
     another name it is looked up again.
     """
-    kind = _actor_kind(by)
-    ref_id = by.pk if by is not None else None
-    label = str(by)[:200] if by is not None else "System"
-    remembered = (current_tenant_id(), kind, ref_id, label)
+    remembered = _remembered_as(by)
+    _tenant_id, kind, ref_id, label = remembered
     if known := _actors.get(remembered):
         return known
     actor = AuditActor.objects.filter(kind=kind, ref_id=ref_id).first()
@@ -229,6 +255,13 @@ def actor_for(by: Any) -> AuditActor:
         actor.label = label
     transaction.on_commit(partial(_remember, remembered, actor))
     return actor
+
+
+def _remembered_as(by: Any) -> tuple[uuid.UUID, str, uuid.UUID | None, str]:
+    """The clinic, and an actor's kind, whose it is and the name it goes by."""
+    if by is None:
+        return current_tenant_id(), _actor_kind(by), None, "System"
+    return current_tenant_id(), _actor_kind(by), by.pk, str(by)[:200]
 
 
 MOST_REMEMBERED = 10_000

@@ -53,11 +53,12 @@ class CompiledRows:
         self._computed, self._joins = dict(computed or {}), {}
         fields = serializer().fields.items()
         columns = [f'{self._expression(name, field)} AS "{name}"' for name, field in fields if not field.write_only]
-        joins = "".join(
+        self.joins = "".join(
             f' LEFT JOIN "{to._meta.db_table}" {alias} ON {alias}."{to._meta.pk.column}" = r."{column}"'
             for column, (alias, to) in self._joins.items()
         )
-        self.source = f'"{model._meta.db_table}" r{joins}'
+        """To what a row `r` points at."""
+        self.source = f'"{model._meta.db_table}" r{self.joins}'
         """What to select from; conditions are put behind it."""
         self.json = f"(SELECT row_to_json(x)::text FROM (SELECT {', '.join(columns)}) x)"  # noqa: S608
         """The text of one row."""

@@ -17,6 +17,7 @@ from tenancy.audit import services as audit
 from tenancy.rules import RuleBroken, StaleVersion
 from tenancy.tenants import doorbell
 from tenancy.tenants.context import current_tenant_id
+from tenancy.tenants.creation import Part
 from tenancy.tenants.models import new_id
 
 from . import outbox, registry, selectors, signing, targets, tasks
@@ -66,6 +67,30 @@ def emit(type: str, obj: models.Model, *, by: Any) -> None:
     )
     if made:
         _wake()
+
+
+def parts_of_new(type: str, obj: models.Model, *, by: Any, condition: str) -> list[Part]:
+    """What `emit` writes of a thing that the same statement makes, as parts of that statement (`outbox.parts_of_new`).
+
+    Where `outbox.DELIVERIES` are more than none, `ring` after the commit. Raises LookupError as `emit` does.
+    """
+    event_type = registry.find_type(type)
+    if event_type is None:
+        raise LookupError(f"{type} is not a registered type of event.")
+    return outbox.parts_of_new(
+        type=type,
+        object_type=event_type.object_type,
+        object_id=obj.pk,
+        now=timezone.now(),
+        condition=condition,
+        numbered=hasattr(obj, "number"),
+        **_cause(by),
+    )
+
+
+def ring(tenant_id: Any) -> None:
+    """Tell the worker at once that deliveries of this clinic are waiting; they are committed already."""
+    doorbell.ring_once(tasks.deliver, str(tenant_id))
 
 
 def _cause(by: Any) -> dict[str, Any]:

@@ -68,6 +68,20 @@ def tenant_context(tenant_id: uuid.UUID | str) -> Iterator[None]:
             connection.before_commit = []
 
 
+@contextmanager
+def naming_tenant(tenant_id: uuid.UUID) -> Iterator[None]:
+    """Say which clinic new rows are for, while they are put together outside of any transaction.
+
+    Nothing of the clinic can be read or written here: PostgreSQL knows of no
+    tenant, and managers raise ScopeError. For statements of one trip (`one_trip.py`).
+    """
+    token = _current.set(tenant_id)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def before_leaving(function: Callable[[], object]) -> None:
     """Call a function inside the transaction, right before `tenant_context` ends it.
 

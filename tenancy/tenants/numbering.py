@@ -10,7 +10,7 @@ from .context import current_tenant_id
 from .models import new_id
 
 _NEXT = """
-    INSERT INTO tenants_counter (id, tenant_id, name, value) VALUES (%s, %s, %s, %s)
+    INSERT INTO tenants_counter (id, tenant_id, name, value) SELECT %s::uuid, %s::uuid, %s, {count} WHERE {condition}
     ON CONFLICT (tenant_id, name) DO UPDATE SET value = tenants_counter.value + EXCLUDED.value
     RETURNING value
 """
@@ -23,9 +23,17 @@ def next_number(name: str, *, count: int = 1) -> int:
     creation gives its number back and nobody gets it twice.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_NEXT, [new_id(), current_tenant_id(), name, count])
+        cursor.execute(_NEXT.format(count=int(count), condition="true"), [new_id(), current_tenant_id(), name])
         (value,) = cursor.fetchone()
     return value - count + 1
+
+
+def next_where(condition: str) -> str:
+    """The same as part of a larger statement, which takes an id, the clinic and the name. `condition` is SQL of ours.
+
+    Named `n` there, `n.value` is the number; no row where not `condition`.
+    """
+    return _NEXT.format(count=1, condition=condition)
 
 
 def by_number_or_id(key: object) -> dict[str, Any]:

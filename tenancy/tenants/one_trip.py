@@ -1,26 +1,31 @@
 """One statement inside one clinic, without the layers between: for the few that are asked thousands of times.
 
-The statement is prepared once a connection, and its transaction is as short as
-it gets: `BEGIN; SET LOCAL app.tenant_id`, the statement, `COMMIT`. It runs as
-the app role under row security like everything else. Nothing is left of the
+The statement is prepared once a connection. `BEGIN`, `SET LOCAL app.tenant_id`,
+the statement and `COMMIT` go to the server together and come back together
+(libpq's pipeline; design/performance.md 1.1: round trips are the cost). It runs
+as the app role under row security like everything else. Nothing is left of the
 tenant when it ends, and what goes wrong leaves nothing written.
 """
 
 import hashlib
+import select
 import uuid
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
+from typing import NoReturn
 
 import structlog
 from psycopg import Connection, OperationalError, pq
 
-from tenancy.postgres.base import begin_statement
+from tenancy.postgres.base import set_local_statement
 
 from .context import connection
 
 log = structlog.get_logger(__name__)
 
+MOST_PREPARED = 500
 _prepared: "weakref.WeakKeyDictionary[Connection, set[bytes]]" = weakref.WeakKeyDictionary()
 
 
@@ -28,36 +33,117 @@ class Unusable(Exception):
     """The statement could not be run this way just now; ask in the usual way."""
 
 
+class Refused(Unusable):
+    """A rule of the database stands against it: a value that must be unique is there already, and the like."""
+
+
 def run_alone(tenant_id: uuid.UUID, statement: str, parameters: Sequence[str | None], *, durable: bool) -> list[tuple]:
     """The rows of one statement, as texts (None for NULL), from a transaction of its own.
 
-    `statement` has `$1` … for its parameters, each sent as text. With
-    `durable=False` the answer does not wait until what was written is on the
-    disk: good for notes that may lose their last second when the server of the
-    database dies, never for what somebody was told is saved. Raises Unusable
-    inside a transaction that is open already, and for every error.
+    `statement` has `$1` … for its parameters, each sent as text. The
+    transaction lets go of its locks without waiting for the disk. With
+    `durable=True` the answer waits for it: a second transaction goes along
+    behind it with a message in the log, and that is on the disk only after all
+    that was written before it. So whoever holds a clinic's chain holds it for microseconds, and
+    many writers share one flush. `durable=False` is for notes that may lose
+    their last second when the server of the database dies, never for what
+    somebody was told is saved. Raises Unusable inside a transaction that is
+    open already and for every error, Refused for one of class 23.
     """
     if connection.in_atomic_block:
         raise Unusable("A transaction is open.")
     connection.ensure_connection()
     raw = connection.connection
+    pgconn = raw.pgconn
+    if pgconn.transaction_status != pq.TransactionStatus.IDLE:
+        raise Unusable("A transaction is open.")
     try:
-        if raw.pgconn.transaction_status != pq.TransactionStatus.IDLE:
-            raise Unusable("A transaction is open.")
         name = _prepare(raw, statement)
-        begin = begin_statement(tenant_id)
-        _must(raw, raw.pgconn.exec_(begin if durable else begin + b"; SET LOCAL synchronous_commit = off"))
         values = [None if value is None else value.encode() for value in parameters]
-        result = _must(raw, raw.pgconn.exec_prepared(name, values))
-        rows = [
-            tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
-            for row in range(result.ntuples)
-        ]
-        _must(raw, raw.pgconn.exec_(b"COMMIT"))
-    except OperationalError as error:
+        results = _in_one_trip(pgconn, tenant_id, name, values, durable=durable)
+    except (OperationalError, OSError) as error:
         connection.close()
-        raise Unusable(str(error)) from None
-    return rows
+        raise Unusable(type(error).__name__) from None
+    if any(result.status not in _GOOD for result in results):
+        _give_up(pgconn, results)
+    rows = results[_STATEMENT]
+    return [
+        tuple(_text(rows.get_value(row, column)) for column in range(rows.nfields)) for row in range(rows.ntuples)
+    ]
+
+
+_GOOD = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
+_STATEMENT = 3
+"""Which of the results is the statement's: behind BEGIN and two settings."""
+# Only a transaction that has written to the log waits for the disk; this message is in nobody's table.
+_FLUSH = b"SELECT pg_logical_emit_message(true, 'flush', '')"
+_ALWAYS = {b"alone_begin": b"BEGIN", b"alone_commit": b"COMMIT", b"alone_flush": _FLUSH}
+_UNHURRIED = b"SET LOCAL synchronous_commit = off"
+
+
+def _in_one_trip(pgconn, tenant_id: uuid.UUID, name: bytes, values: list, *, durable: bool) -> list[pq.abc.PGresult]:
+    """One result for each of BEGIN, two settings, the statement, COMMIT and where it is `durable` the flush."""
+    pgconn.enter_pipeline_mode()
+    try:
+        pgconn.send_query_prepared(b"alone_begin", None)
+        pgconn.send_query_params(set_local_statement(tenant_id), None)
+        pgconn.send_query_params(_UNHURRIED, None)
+        pgconn.send_query_prepared(name, values)
+        pgconn.send_query_prepared(b"alone_commit", None)
+        pgconn.pipeline_sync()
+        syncs = 1
+        if durable:
+            pgconn.send_query_prepared(b"alone_flush", None)
+            pgconn.pipeline_sync()
+            syncs = 2
+        return _read_until(pgconn, syncs)
+    finally:
+        # Where something of it is still on its way the connection is given up.
+        with suppress(OperationalError):
+            pgconn.exit_pipeline_mode()
+
+
+def _read_until(pgconn, syncs: int) -> list[pq.abc.PGresult]:
+    """All results up to so many marks. Waits on the socket, so that others of this process run meanwhile."""
+    results: list[pq.abc.PGresult] = []
+    socket = select.poll()
+    socket.register(pgconn.socket, select.POLLIN)
+    while pgconn.flush():
+        _wait_to_write(pgconn)
+    while True:
+        while pgconn.is_busy():
+            socket.poll()
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:  # the end of one of them
+            continue
+        if result.status == pq.ExecStatus.PIPELINE_SYNC:
+            syncs -= 1
+            if not syncs:
+                return results
+            continue
+        results.append(result)
+
+
+def _wait_to_write(pgconn) -> None:
+    """Until the server takes more; what it says meanwhile is read, so that neither waits for the other."""
+    socket = select.poll()
+    socket.register(pgconn.socket, select.POLLIN | select.POLLOUT)
+    for _descriptor, event in socket.poll():
+        if event & select.POLLIN:
+            pgconn.consume_input()
+
+
+def _give_up(pgconn, results: list[pq.abc.PGresult]) -> NoReturn:
+    """Roll back and say why. After what is no rule of ours the connection goes, with all that was prepared on it."""
+    failed = next(result for result in results if result.status not in _GOOD)
+    code = (failed.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+    log.warning("statement_alone_failed", sqlstate=code)
+    if code.startswith("23") and pgconn.exec_(b"ROLLBACK").status == pq.ExecStatus.COMMAND_OK:
+        raise Refused(f"SQLSTATE {code}")
+    # A migration may have changed the tables below what was prepared.
+    connection.close()
+    raise Unusable(f"SQLSTATE {code}")
 
 
 def _text(value: bytes | None) -> str | None:
@@ -66,24 +152,24 @@ def _text(value: bytes | None) -> str | None:
 
 def _prepare(raw: Connection, statement: str) -> bytes:
     name = _name_of(statement)
-    known = _prepared.setdefault(raw, set())
+    known = _prepared.get(raw)
+    if known is None:
+        known = _prepared[raw] = set()
+        for always, text in _ALWAYS.items():
+            _must(raw.pgconn.prepare(always, text))
     if name not in known:
-        _must(raw, raw.pgconn.prepare(name, statement.encode()))
+        if len(known) >= MOST_PREPARED:
+            raise Unusable("Too many statements are prepared on this connection.")
+        _must(raw.pgconn.prepare(name, statement.encode()))
         known.add(name)
     return name
+
+
+def _must(result: pq.abc.PGresult) -> None:
+    if result.status not in _GOOD:
+        raise OperationalError("It could not be prepared.")
 
 
 @lru_cache
 def _name_of(statement: str) -> bytes:
     return b"alone_" + hashlib.sha256(statement.encode()).hexdigest()[:24].encode()
-
-
-def _must(raw: Connection, result: pq.abc.PGresult) -> pq.abc.PGresult:
-    """The result, or Unusable; whatever was open is rolled back, and a connection that lies in pieces is given up."""
-    if result.status in {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}:
-        return result
-    code = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
-    log.warning("statement_alone_failed", sqlstate=code.decode())
-    # Also forgets what was prepared: a migration may have changed the tables below.
-    connection.close()
-    raise Unusable(f"SQLSTATE {code.decode()}")

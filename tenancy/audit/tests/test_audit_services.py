@@ -113,7 +113,7 @@ def appended(nurse, count):
 def test_few_entries_are_appended_last_each_in_one_statement(clinic, nurse):
     assert appended(nurse, audit.FEW) == [
         ["INSERT", "INTO", '"tenants_counter"'],
-        *[["WITH", "head", "AS"]] * audit.FEW,
+        *[["WITH", "audit_head", "AS"]] * audit.FEW,
     ]
 
 

@@ -7,6 +7,9 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tenancy.audit.hashing import (
     GENESIS,
@@ -122,3 +125,17 @@ def test_read_leaf_depends_on_every_field():
     leaves = {read_leaf(row), *(read_leaf(row | {field: "other"}) for field in READ_FIELDS)}
 
     assert len(leaves) == len(READ_FIELDS) + 1
+
+
+QUEER = st.sampled_from(["\"\\/", "\x7f", "\u2028", "é😀", "\x00\x1f", "\ud7ff"])
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text() | QUEER,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+        max_leaves=12,
+    )
+)
+def test_the_quick_writer_writes_what_rfc_8785_says(value):
+    assert canonical(value) == rfc8785.dumps(value)

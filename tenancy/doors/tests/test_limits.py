@@ -419,3 +419,63 @@ def test_cl02_a_window_would_fail_the_same_burst(key, time_machine):
 
 def test_headers_for_a_request_nobody_counted_are_none():
     assert headers_for(RequestFactory().get("/")) == {}
+
+
+LARGE = BucketLimit("test-large-bucket", "20000/1h")
+
+
+@pytest.fixture
+def questions(monkeypatch):
+    """How often Redis is asked."""
+    asked, ask = [], limits._run
+
+    def count(client, script, keys, arguments):
+        asked.append(arguments[-1])
+        return ask(client, script, keys, arguments)
+
+    monkeypatch.setattr(limits, "_run", count)
+    return asked
+
+
+def test_a_large_bucket_is_asked_once_a_handful(key, questions):
+    usages = [LARGE.hit(key) for _ in range(60)]
+
+    assert questions == [20, 20, 20]
+    assert [usage.remaining for usage in usages] == list(range(19_999, 19_939, -1))
+    assert all(usage.allowed for usage in usages)
+
+
+def test_a_small_bucket_is_asked_each_time(key, questions):
+    for _ in range(5):
+        BUCKET.hit(key)
+
+    assert questions == [1] * 5
+
+
+def test_a_handful_that_is_old_is_not_used(key, questions, monkeypatch):
+    LARGE.hit(key)
+    monkeypatch.setattr(limits.time, "monotonic", lambda now=time.monotonic: now() + 2)
+
+    LARGE.hit(key)
+
+    assert questions == [20, 20]
+
+
+def test_no_more_than_the_limit_passes_by_handfuls(key):
+    limit = BucketLimit("test-all-of-it", "3000/1h")
+
+    assert [limit.hit(key).allowed for _ in range(3_010)].count(True) == 3_000
+
+
+def test_reset_fills_a_large_bucket(key):
+    LARGE.hit(key)
+    LARGE.reset(key)
+
+    assert LARGE.hit(key).remaining == 19_999
+
+
+def test_a_redis_that_forgot_its_scripts_is_told_them_again(key):
+    LARGE.hit(key)
+    limits._client().script_flush()
+
+    assert BUCKET.hit(key).remaining == 9

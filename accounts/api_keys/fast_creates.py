@@ -1,0 +1,156 @@
+"""The short way through `/v1` for plain creates: key, rights, the row and all that belongs to it in one statement.
+
+A room declares a `FastCreate` with the serializer of the body and the function
+that its service prepares the thing with; both are those of the usual way. What
+is compiled is the checking (`tenancy.doors.clear`), the writing
+(`tenancy.tenants.creation`), the line in the trail (`tenancy.audit.appending`),
+the event (`tenancy.events.outbox`) and the answer (`tenancy.doors.compiled`).
+As with reads, the lane answers only what is beyond doubt: everything else, each
+refusal among it, is left to the usual way, and nothing is written before
+(docs/decisions/0017).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import count
+from typing import Any
+
+import orjson
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.exceptions import APIException
+
+from tenancy.audit import appending
+from tenancy.audit import services as audit
+from tenancy.doors.clear import ClearPayload, NotClear
+from tenancy.doors.compiled import CompiledRows
+from tenancy.doors.parsers import read_json
+from tenancy.doors.payloads import PayloadSerializer
+from tenancy.events import outbox
+from tenancy.events import services as events
+from tenancy.rules import RuleBroken
+from tenancy.tenants.context import naming_tenant
+from tenancy.tenants.creation import Creation, Part, as_text, assembled
+from tenancy.tenants.models import Tenant
+from tenancy.tenants.one_trip import run_alone
+
+from .models import ApiKey
+from .recognition import NOTED_SECONDS
+
+_KEY = f"""
+    SELECT k.id FROM api_keys_apikey k JOIN tenants_tenant t ON t.id = k.tenant_id
+    WHERE k.tenant_id = %s::uuid AND k.key_hash = %s::text AND k.revoked_at IS NULL
+      AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp()) AND t.is_active
+      AND k.last_used_at > clock_timestamp() - interval '{NOTED_SECONDS} s'
+      AND k.scopes = %s::jsonb
+      AND k.id = %s::uuid AND k.name = %s::text AND t.country = %s::text AND t.time_zone = %s::text
+      AND EXISTS (SELECT FROM audit_auditactor a
+                  WHERE a.tenant_id = k.tenant_id AND a.id = %s::uuid AND a.label = %s::text)
+      AND EXISTS (SELECT FROM audit_audithead h WHERE h.tenant_id = k.tenant_id)
+"""  # noqa: S608
+"""The key while it is good, and only while what is remembered of it is still so."""
+
+
+REFUSALS = (ValidationError, RuleBroken, APIException)
+"""What a service or a door says no with."""
+
+
+@dataclass(frozen=True, eq=False)
+class FastCreate:
+    """A resource under `/v1` whose plain creates take the lane.
+
+    `permissions` are what its usual door asks for to make one and to show it.
+    `prepare(given, by)` makes a Creation out of the checked body and asks the
+    database nothing. `action` and `changes(row)` are how the trail notes it,
+    `event` what other programs are told.
+    """
+
+    path: str
+    payload: ClearPayload
+    context: Callable[[Tenant], Mapping[str, Any]]
+    prepare: Callable[[Any, ApiKey], Creation]
+    rows: CompiledRows
+    permissions: tuple[str, ...]
+    action: str
+    changes: Callable[[Any], dict[str, tuple[Any, Any]]]
+    event: str
+
+    @cached_property
+    def ending(self) -> str:
+        """What the statement tells: the answer, the version, the number, and how many deliveries were made."""
+        number = "r.number" if any(field.name == "number" for field in self.rows.model._meta.fields) else "NULL"
+        return f"SELECT {self.rows.json}, r.version, {number}, {outbox.DELIVERIES} FROM k, r{self.rows.joins}"  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Made:
+    """The answer to a create; `deliveries` are waiting for the worker."""
+
+    response: HttpResponse
+    deliveries: int
+
+
+RESOURCES: dict[str, FastCreate] = {}
+"""By the path of their list."""
+
+
+def register(resource: FastCreate) -> FastCreate:
+    """Let the plain creates of a resource take the lane. Called by rooms where their door is declared."""
+    RESOURCES[resource.path] = resource
+    return resource
+
+
+def read_body(resource: FastCreate, body: bytes, by: ApiKey) -> PayloadSerializer | None:
+    """The checked body; None where the serializer has to look at it in the usual way."""
+    try:
+        return resource.payload.read(read_json(body), dict(resource.context(by.tenant)))
+    except (NotClear, APIException):
+        return None
+
+
+def create(resource: FastCreate, given: PayloadSerializer, by: ApiKey) -> Made | None:
+    """Write all of it; None where a rule of the service or something remembered that is no longer so stands against it.
+
+    `by` comes with its `tenant`. Raises Unusable, Refused where the database refuses it. In all of these
+    nothing is written.
+    """
+    with naming_tenant(by.tenant_id), timezone.override(by.tenant.zone):
+        actor = audit.known_actor(by)
+        if actor is None:
+            return None
+        try:
+            creation = resource.prepare(given, by)
+        except REFUSALS:
+            return None
+        row = creation.row
+        entry, body = audit.compose(resource.action, row, actor=actor, changes=resource.changes(row))
+        made = "EXISTS (SELECT FROM r)"
+        parts = [
+            Part("k", _KEY, _remembered(by, actor)),
+            *creation.parts("EXISTS (SELECT FROM k)"),
+            *events.parts_of_new(resource.event, row, by=by, condition=made),
+            *appending.parts_of(entry, body, condition=made),
+        ]
+    sql, values = assembled(parts, resource.ending)
+    rows = run_alone(by.tenant_id, numbered(sql), [as_text(value) for value in values], durable=True)
+    if not rows:
+        return None
+    [(json, version, _number, deliveries)] = rows
+    response = HttpResponse(json, content_type="application/json", status=201, headers={"ETag": f'"{version}"'})
+    return Made(response, int(deliveries or 0))
+
+
+def _remembered(by: ApiKey, actor: models.Model) -> list[Any]:
+    tenant, scopes = by.tenant, orjson.dumps(by.scopes).decode()
+    return [by.tenant_id, by.key_hash, scopes, by.pk, by.name, tenant.country, tenant.time_zone, actor.pk, actor.label]
+
+
+@lru_cache(maxsize=256)
+def numbered(sql: str) -> str:
+    """`$1`, `$2` … for each `%s`."""
+    places = count(1)
+    return re.sub("%s", lambda _match: f"${next(places)}", sql)

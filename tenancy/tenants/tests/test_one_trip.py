@@ -1,0 +1,132 @@
+"""One statement in a transaction of its own: whole or not at all, in one clinic, and on the disk when it says so."""
+
+import pytest
+from django.db import connection, transaction
+
+from accounts.users.tests.factories import open_clinic
+from tenancy.tenants.creation import as_text
+from tenancy.tenants.models import Counter, Tenant, new_id
+from tenancy.tenants.one_trip import Refused, Unusable, run_alone
+
+ADD = "INSERT INTO tenants_counter (id, tenant_id, name, value) VALUES ($1::uuid, $2::uuid, $3, 1) RETURNING name"
+
+
+@pytest.fixture
+def tenant(committed_db):
+    return open_clinic(name="One Trip Clinic")[0]
+
+
+def add(tenant, name, **how):
+    return run_alone(tenant.pk, ADD, [str(new_id()), str(tenant.pk), name], **({"durable": True} | how))
+
+
+def counted(tenant, name) -> int:
+    with transaction.atomic():
+        connection.set_local_tenant(tenant.pk)
+        return Counter.objects.model._base_manager.filter(tenant=tenant, name=name).count()
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_it_writes_is_there_and_nothing_of_the_clinic_is_left(tenant, durable):
+    assert add(tenant, "ü ' \\ %s", durable=durable) == [("ü ' \\ %s",)]
+
+    assert counted(tenant, "ü ' \\ %s") == 1
+    assert connection.connection.pgconn.transaction_status == 0
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('app.tenant_id', true)")
+        assert cursor.fetchone()[0] in ("", None)
+
+
+def test_a_rule_of_the_database_refuses_and_the_connection_stays(tenant):
+    add(tenant, "twice")
+    process = connection.connection.info.backend_pid
+
+    with pytest.raises(Refused):
+        add(tenant, "twice")
+
+    assert counted(tenant, "twice") == 1
+    assert add(tenant, "after it") == [("after it",)]
+    assert connection.connection.info.backend_pid == process
+
+
+def test_another_error_gives_the_connection_up(tenant):
+    with pytest.raises(Unusable) as failed:
+        run_alone(tenant.pk, "SELECT 1 / $1::int", ["0"], durable=True)
+
+    assert not isinstance(failed.value, Refused)
+    assert add(tenant, "on another connection") == [("on another connection",)]
+
+
+def test_another_clinics_row_can_not_be_written(tenant):
+    other = open_clinic(name="Other Clinic")[0]
+
+    with pytest.raises(Unusable):
+        run_alone(tenant.pk, ADD, [str(new_id()), str(other.pk), "foreign"], durable=True)
+
+    assert counted(other, "foreign") == 0
+
+
+def test_a_backend_that_was_killed_is_unusable_once(tenant):
+    add(tenant, "before")
+    victim = connection.connection.info.backend_pid
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [victim])
+    other.close()
+
+    with pytest.raises(Unusable):
+        add(tenant, "on a dead one")
+
+    assert add(tenant, "again") == [("again",)]
+
+
+def test_inside_a_transaction_it_is_not_for_use(tenant):
+    with transaction.atomic(), pytest.raises(Unusable):
+        add(tenant, "inside")
+
+
+LSN = "INSERT INTO tenants_counter (id, tenant_id, name, value) VALUES ($1::uuid, $2::uuid, $3, 1)"
+LSN += " RETURNING pg_current_wal_insert_lsn()"
+
+
+def test_durable_is_on_the_disk_before_the_answer_and_a_note_is_not(tenant):
+    """What was inserted when the row was written is flushed when the answer comes; without `durable` it often is not."""
+    add(tenant, "warm")
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = on")  # the servers of tests do without
+    is_flushed = {}
+    for durable in (True, False):
+        is_flushed[durable] = []
+        for number in range(30):
+            [(place,)] = run_alone(
+                tenant.pk, LSN, [str(new_id()), str(tenant.pk), f"{durable} {number}"], durable=durable
+            )
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_current_wal_flush_lsn() > %s::pg_lsn", [place])
+                is_flushed[durable].append(cursor.fetchone()[0])
+    connection.close()
+
+    assert all(is_flushed[True])
+    assert not all(is_flushed[False])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, None), (True, "true"), (7, "7"), (b"\x00\xff", "\\x00ff"), ({"a": 1}, '{"a":1}'),
+        (['a"b', "c\\d", ""], '{"a\\"b","c\\\\d",""}'),
+    ],
+)  # fmt: skip
+def test_values_as_postgres_reads_them(value, text):
+    assert as_text(value) == text
+
+
+def test_a_list_comes_back_as_it_was(tenant):
+    words = ['a"b', "c\\d", "{e,f}", "", "NULL", "ü\u2028", "tab\there", "line\nend"]
+
+    [(joined,)] = run_alone(tenant.pk, "SELECT array_to_string($1::text[], '|')", [as_text(words)], durable=False)
+
+    assert joined == "|".join(words)
+    assert Tenant.objects.filter(pk=tenant.pk).exists()
