@@ -5,6 +5,7 @@ reads and writes one `name`. Whatever is split here gives the same words back
 when it is joined.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ _APOSTROPHES = "'`´‘’ʻʼʹʿʾ′＇"
 _HYPHENS = "-‐‑‒–"
 _WITHOUT_APOSTROPHES = str.maketrans(dict.fromkeys(_APOSTROPHES))
 _WITHOUT_JOINERS = str.maketrans(dict.fromkeys(_APOSTROPHES + _HYPHENS))
+_ASCII_WORD = re.compile("[a-z0-9]+")
 _APART = str.maketrans(dict.fromkeys(_APOSTROPHES + _HYPHENS, " "))
 
 
@@ -85,6 +87,8 @@ def fold(text: str) -> str:
     The same folding stands in stored columns and in queries, because under row
     policies no database function may do it (design/database.md).
     """
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     # Mn: accents, vowel points, tone marks. Cf: joiners and direction marks, which nobody sees.
     kept = "".join(c for c in decomposed if unicodedata.category(c) not in {"Mn", "Cf"})
@@ -93,6 +97,8 @@ def fold(text: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """The folded words of a text: runs of letters and digits in any script, apostrophes left out."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text.translate(_WITHOUT_APOSTROPHES).lower())
     kept = "".join(c if _belongs_to_word(c) else " " for c in fold(text.translate(_WITHOUT_APOSTROPHES)))
     return kept.split()
 
@@ -104,6 +110,8 @@ def spellings_of(name: str) -> set[str]:
 
 def is_unspaced(text: str) -> bool:
     """Whether a name is written without spaces: Han, Hangul, Kana only."""
+    if text.isascii():
+        return False
     letters = [c for c in text if not c.isspace()]
     return bool(letters) and all(_is_unspaced_letter(c) for c in letters)
 

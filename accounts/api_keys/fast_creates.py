@@ -13,7 +13,7 @@ refusal among it, is left to the usual way, and nothing is written before
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -33,8 +33,8 @@ from tenancy.doors.payloads import PayloadSerializer
 from tenancy.events import outbox
 from tenancy.events import services as events
 from tenancy.rules import RuleBroken
-from tenancy.tenants.context import naming_tenant
-from tenancy.tenants.creation import Creation, Part, as_text, assembled
+from tenancy.tenants.context import naming_tenant, tenant_context
+from tenancy.tenants.creation import Creation, Part, as_texts, assembled
 from tenancy.tenants.models import Tenant
 from tenancy.tenants.one_trip import run_alone
 
@@ -53,6 +53,10 @@ _KEY = f"""
       AND EXISTS (SELECT FROM audit_audithead h WHERE h.tenant_id = k.tenant_id)
 """  # noqa: S608
 """The key while it is good, and only while what is remembered of it is still so."""
+_UNHEARD = (
+    f"{_KEY} AND NOT EXISTS (SELECT FROM events_endpoint e WHERE e.tenant_id = k.tenant_id AND e.state <> 'deleted')"
+)
+"""The same where nobody listens to events, so that none is written."""
 
 
 REFUSALS = (ValidationError, RuleBroken, APIException)
@@ -79,11 +83,9 @@ class FastCreate:
     changes: Callable[[Any], dict[str, tuple[Any, Any]]]
     event: str
 
-    @cached_property
-    def ending(self) -> str:
-        """What the statement tells: the answer, the version, the number, and how many deliveries were made."""
-        number = "r.number" if any(field.name == "number" for field in self.rows.model._meta.fields) else "NULL"
-        return f"SELECT {self.rows.json}, r.version, {number}, {outbox.DELIVERIES} FROM k, r{self.rows.joins}"  # noqa: S608
+    def ending(self, deliveries: str) -> str:
+        """What the statement tells: the answer, the version, and how many deliveries were made."""
+        return f"SELECT {self.rows.json}, r.version, {deliveries} FROM k, r{self.rows.joins}"  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,26 @@ def read_body(resource: FastCreate, body: bytes, by: ApiKey) -> PayloadSerialize
         return None
 
 
-def create(resource: FastCreate, given: PayloadSerializer, by: ApiKey) -> Made | None:
+@dataclass(frozen=True)
+class Caller:
+    """What is remembered of a key: its row with its clinic, and whether the clinic has endpoints for events."""
+
+    key: ApiKey
+    is_heard: bool
+
+
+def look_at(key: ApiKey) -> Caller:
+    """A key that has just created something, with what its next create needs to know. Read in the key's clinic."""
+    with tenant_context(key.tenant_id):
+        return Caller(key, outbox.is_anybody_listening())
+
+
+def create(resource: FastCreate, given: PayloadSerializer, caller: Caller) -> Made | None:
     """Write all of it; None where a rule of the service or something remembered that is no longer so stands against it.
 
-    `by` comes with its `tenant`. Raises Unusable, Refused where the database refuses it. In all of these
-    nothing is written.
+    Raises Unusable, Refused where the database refuses it. In all of these nothing is written.
     """
+    by = caller.key
     with naming_tenant(by.tenant_id), timezone.override(by.tenant.zone):
         actor = audit.known_actor(by)
         if actor is None:
@@ -130,18 +146,18 @@ def create(resource: FastCreate, given: PayloadSerializer, by: ApiKey) -> Made |
         entry, body = audit.compose(resource.action, row, actor=actor, changes=resource.changes(row))
         made = "EXISTS (SELECT FROM r)"
         parts = [
-            Part("k", _KEY, _remembered(by, actor)),
+            Part("k", _KEY if caller.is_heard else _UNHEARD, _remembered(by, actor)),
             *creation.parts("EXISTS (SELECT FROM k)"),
-            *events.parts_of_new(resource.event, row, by=by, condition=made),
+            *(events.parts_of_new(resource.event, row, by=by, condition=made) if caller.is_heard else ()),
             *appending.parts_of(entry, body, condition=made),
         ]
-    sql, values = assembled(parts, resource.ending)
-    rows = run_alone(by.tenant_id, numbered(sql), [as_text(value) for value in values], durable=True)
+    sql, values = assembled(parts, resource.ending(outbox.DELIVERIES if caller.is_heard else "0"))
+    rows = run_alone(by.tenant_id, numbered(sql), as_texts(values), durable=True)
     if not rows:
         return None
-    [(json, version, _number, deliveries)] = rows
+    [(json, version, deliveries)] = rows
     response = HttpResponse(json, content_type="application/json", status=201, headers={"ETag": f'"{version}"'})
-    return Made(response, int(deliveries or 0))
+    return Made(response, int(deliveries))
 
 
 def _remembered(by: ApiKey, actor: models.Model) -> list[Any]:

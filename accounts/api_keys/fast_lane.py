@@ -203,16 +203,16 @@ class FastLane:
         return None
 
     def _create(self, request, path: str, key: SentKey) -> HttpResponse | None:
-        resource, by = fast_creates.RESOURCES.get(path.rstrip("/")), _callers.get(key.key_hash)
-        if resource is None or by is None or not by.permissions.issuperset(resource.permissions):
+        resource, caller = fast_creates.RESOURCES.get(path.rstrip("/")), _callers.get(key.key_hash)
+        if resource is None or caller is None or not caller.key.permissions.issuperset(resource.permissions):
             return None
+        by = caller.key
         if path.endswith("//") or not _is_plain_json(request.META):
             return None
         given = fast_creates.read_body(resource, request.body, by)
-        if given is None or not (counted := _count(key)):
+        if given is None or not _count(request, key):
             return None
-        _note_count(request, counted)
-        made = fast_creates.create(resource, given, by)
+        made = fast_creates.create(resource, given, caller)
         if made is None:
             _callers.pop(key.key_hash, None)
             return None
@@ -222,7 +222,7 @@ class FastLane:
         return made.response
 
     def _one(self, request, resource, key, pk) -> HttpResponse | None:
-        if request.META.get("QUERY_STRING") or not (counted := _count(key)):
+        if request.META.get("QUERY_STRING") or not (counted := _count(request, key)):
             return None
         parameters = [str(key.tenant_id), key.key_hash, resource.scopes, pk]
         if resource.look:
@@ -235,7 +235,7 @@ class FastLane:
 
     def _page(self, request, resource, key) -> HttpResponse | None:
         asked = _read_list(resource, request.META.get("QUERY_STRING", ""))
-        if asked is None or not (counted := _count(key)):
+        if asked is None or not (counted := _count(request, key)):
             return None
         size, filters = asked
         remembered = (key.tenant_id, resource.path, tuple(filters.items()))
@@ -256,7 +256,7 @@ class FastLane:
 
 _long_lists: dict[tuple, float] = {}
 _known_keys: dict[str, tuple[str, int]] = {}
-_callers: dict[str, ApiKey] = {}
+_callers: dict[str, fast_creates.Caller] = {}
 """Who has created something here before, by the hash of the key. The statement asks whether all of it is still so."""
 MOST_REMEMBERED = 10_000
 
@@ -283,7 +283,7 @@ class _Counted:
     usage: Usage | None = None
 
 
-def _count(key: SentKey) -> _Counted | None:
+def _count(request, key: SentKey) -> _Counted | None:
     """Count the request, or None where it has to wait: the usual way says so.
 
     Remembered is which id a key has, never that it is good: that is asked of the database every time.
@@ -294,7 +294,11 @@ def _count(key: SentKey) -> _Counted | None:
     key_id, rate = known
     limit = BucketLimit("key", f"{rate}/m", fail="open")
     usage = limit.hit(key_id)
-    return _Counted(limit, usage) if usage.allowed else None
+    if not usage.allowed:
+        return None
+    if usage.counted:
+        request.counted_by = limit, usage  # for the headers, and so that the usual way does not count again
+    return _Counted(limit, usage)
 
 
 def _told(request, resource, key: SentKey, row: tuple, counted: _Counted, ending: str) -> bool:
@@ -306,18 +310,10 @@ def _told(request, resource, key: SentKey, row: tuple, counted: _Counted, ending
         if len(_known_keys) > MOST_REMEMBERED:
             _known_keys.clear()
         _known_keys[key.key_hash] = key_id, int(rate)
-    if counted.usage is None:
-        counted = _count(key)
-        if counted is None:
-            return False
-    _note_count(request, counted)
+    if counted.usage is None and _count(request, key) is None:
+        return False
     _name(request, f"{resource.path}{ending}", str(key.tenant_id), key_id)
     return True
-
-
-def _note_count(request, counted: _Counted) -> None:
-    if counted.usage and counted.usage.counted:
-        request.counted_by = counted.limit, counted.usage
 
 
 def _name(request, route: str, tenant_id: str, key_id: str) -> None:
@@ -328,10 +324,10 @@ def _name(request, route: str, tenant_id: str, key_id: str) -> None:
 
 def _remember(request, path: str) -> None:
     by = getattr(request, "member", None)
-    if isinstance(by, ApiKey) and path.rstrip("/") in fast_creates.RESOURCES:
+    if isinstance(by, ApiKey) and by.key_hash not in _callers and path.rstrip("/") in fast_creates.RESOURCES:
         if len(_callers) > MOST_REMEMBERED:
             _callers.clear()
-        _callers[by.key_hash] = by
+        _callers[by.key_hash] = fast_creates.look_at(by)
 
 
 def _is_plain_json(meta: Mapping[str, str]) -> bool:

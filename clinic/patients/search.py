@@ -59,7 +59,7 @@ def tokens_of(patient: Patient, identifier_values: Iterable[str] = ()) -> set[st
         return {token[:LONGEST_TOKEN] for token in tokens if token}
     for number in (patient.document_number, *identifier_values):
         tokens |= _number_tokens(number)
-    for phone in (patient.phone, patient.cell_phone):
+    for phone in filter(None, (patient.phone, patient.cell_phone)):
         for digits in _phone_digits(phone, patient.tenant.country):
             tokens |= {digits, REVERSED + digits[::-1]}
     if patient.email:

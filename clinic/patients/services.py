@@ -24,7 +24,11 @@ from .models import Consent, Patient, PatientIdentifier, PatientToken
 from .search import store_tokens, tokens_of
 from .selectors import TRACKED, require_open
 
+_DERIVED = frozenset({"sort_name", "document_key", "is_deceased", "allergy_status"})
 _LOOKUPS = ("gender", "document_type", "insurer")
+_HAVING_DEFAULTS = frozenset(
+    field.name for field in Patient._meta.concrete_fields if field.blank and field.name not in _DERIVED
+)
 WRITABLE = frozenset({*TRACKED, "custom_fields", "demographics", "user"})
 
 
@@ -229,10 +233,16 @@ def _assign(patient: Patient, data: dict[str, Any]) -> None:
         patient.allergy_status = Patient.AllergyStatus.RECORDED
     patient.sort_name = fold(f"{patient.name_parts.family} {patient.name_parts.given}".strip())[:500]
     # A lookup that came as its row was read from its table just now; there is nothing to ask again.
-    read = [name for name in _LOOKUPS if name in patient._state.fields_cache]
-    patient.full_clean(
-        exclude=["tenant", "number", "updated_by", "user", *read], validate_unique=False, validate_constraints=False
-    )
+    known = {
+        "tenant",
+        "number",
+        "updated_by",
+        "user",
+        *(name for name in _LOOKUPS if name in patient._state.fields_cache),
+    }
+    if patient._state.adding:
+        known |= _HAVING_DEFAULTS - data.keys()  # what nobody gave is as empty as the model wants it
+    patient.full_clean(exclude=known, validate_unique=False, validate_constraints=False)
     patient.custom_fields = check_custom_fields(patient.custom_fields, stored=stored)
 
 

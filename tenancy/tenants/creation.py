@@ -94,10 +94,21 @@ def assembled(parts: Sequence[Part], ending: str) -> tuple[str, list[Any]]:
     return _joined(tuple((part.name, part.sql) for part in parts), ending), [v for part in parts for v in part.values]
 
 
-def as_text(value: Any) -> str | None:
-    """A value as PostgreSQL reads it from text. Raises TypeError for what has no such form here."""
-    if value is None or type(value) is str:
-        return value
+def as_texts(values: Sequence[Any]) -> list[str | None]:
+    """Values as PostgreSQL reads them from text. Raises TypeError for what has no such form here."""
+    seen: dict[int, str | None] = {}  # the same clinic and the same row stand in it many times
+    texts = []
+    for value in values:
+        if value is None or type(value) is str:
+            texts.append(value)
+            continue
+        if (text := seen.get(id(value))) is None:
+            text = seen[id(value)] = _as_text(value)
+        texts.append(text)
+    return texts
+
+
+def _as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | UUID):

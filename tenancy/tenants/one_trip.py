@@ -17,11 +17,10 @@ from functools import lru_cache
 from typing import NoReturn
 
 import structlog
+from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import Connection, OperationalError, pq
 
 from tenancy.postgres.base import set_local_statement
-
-from .context import connection
 
 log = structlog.get_logger(__name__)
 
@@ -50,10 +49,11 @@ def run_alone(tenant_id: uuid.UUID, statement: str, parameters: Sequence[str | N
     somebody was told is saved. Raises Unusable inside a transaction that is
     open already and for every error, Refused for one of class 23.
     """
-    if connection.in_atomic_block:
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.in_atomic_block:
         raise Unusable("A transaction is open.")
-    connection.ensure_connection()
-    raw = connection.connection
+    database.ensure_connection()
+    raw = database.connection
     pgconn = raw.pgconn
     if pgconn.transaction_status != pq.TransactionStatus.IDLE:
         raise Unusable("A transaction is open.")
@@ -62,13 +62,14 @@ def run_alone(tenant_id: uuid.UUID, statement: str, parameters: Sequence[str | N
         values = [None if value is None else value.encode() for value in parameters]
         results = _in_one_trip(pgconn, tenant_id, name, values, durable=durable)
     except (OperationalError, OSError) as error:
-        connection.close()
+        database.close()
         raise Unusable(type(error).__name__) from None
-    if any(result.status not in _GOOD for result in results):
-        _give_up(pgconn, results)
+    for result in results:
+        if result.status not in _GOOD:
+            _give_up(database, results)
     rows = results[_STATEMENT]
     return [
-        tuple(_text(rows.get_value(row, column)) for column in range(rows.nfields)) for row in range(rows.ntuples)
+        tuple([_text(rows.get_value(row, column)) for column in range(rows.nfields)]) for row in range(rows.ntuples)
     ]
 
 
@@ -134,15 +135,15 @@ def _wait_to_write(pgconn) -> None:
             pgconn.consume_input()
 
 
-def _give_up(pgconn, results: list[pq.abc.PGresult]) -> NoReturn:
+def _give_up(database, results: list[pq.abc.PGresult]) -> NoReturn:
     """Roll back and say why. After what is no rule of ours the connection goes, with all that was prepared on it."""
     failed = next(result for result in results if result.status not in _GOOD)
     code = (failed.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
     log.warning("statement_alone_failed", sqlstate=code)
-    if code.startswith("23") and pgconn.exec_(b"ROLLBACK").status == pq.ExecStatus.COMMAND_OK:
+    if code.startswith("23") and database.connection.pgconn.exec_(b"ROLLBACK").status == pq.ExecStatus.COMMAND_OK:
         raise Refused(f"SQLSTATE {code}")
     # A migration may have changed the tables below what was prepared.
-    connection.close()
+    database.close()
     raise Unusable(f"SQLSTATE {code}")
 
 

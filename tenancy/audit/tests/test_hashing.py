@@ -127,7 +127,7 @@ def test_read_leaf_depends_on_every_field():
     assert len(leaves) == len(READ_FIELDS) + 1
 
 
-QUEER = st.sampled_from(["\"\\/", "\x7f", "\u2028", "é😀", "\x00\x1f", "\ud7ff"])
+QUEER = st.sampled_from(['"\\/', "\x7f", "\u2028", "é😀", "\x00\x1f", "\ud7ff"])
 
 
 @given(

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.users.tests.factories import open_clinic
-from tenancy.tenants.creation import as_text
+from tenancy.tenants.creation import as_texts
 from tenancy.tenants.models import Counter, Tenant, new_id
 from tenancy.tenants.one_trip import Refused, Unusable, run_alone
 
@@ -92,7 +92,7 @@ LSN += " RETURNING pg_current_wal_insert_lsn()"
 
 
 def test_durable_is_on_the_disk_before_the_answer_and_a_note_is_not(tenant):
-    """What was inserted when the row was written is flushed when the answer comes; without `durable` it often is not."""
+    """What was in the log when the row was written is flushed when the answer comes; a note often is not yet."""
     add(tenant, "warm")
     with connection.cursor() as cursor:
         cursor.execute("SET synchronous_commit = on")  # the servers of tests do without
@@ -120,13 +120,13 @@ def test_durable_is_on_the_disk_before_the_answer_and_a_note_is_not(tenant):
     ],
 )  # fmt: skip
 def test_values_as_postgres_reads_them(value, text):
-    assert as_text(value) == text
+    assert as_texts([value]) == [text]
 
 
 def test_a_list_comes_back_as_it_was(tenant):
     words = ['a"b', "c\\d", "{e,f}", "", "NULL", "ü\u2028", "tab\there", "line\nend"]
 
-    [(joined,)] = run_alone(tenant.pk, "SELECT array_to_string($1::text[], '|')", [as_text(words)], durable=False)
+    [(joined,)] = run_alone(tenant.pk, "SELECT array_to_string($1::text[], '|')", as_texts([words]), durable=False)
 
     assert joined == "|".join(words)
     assert Tenant.objects.filter(pk=tenant.pk).exists()
