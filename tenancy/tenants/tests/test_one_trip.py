@@ -1,9 +1,10 @@
 """One statement in a transaction of its own: whole or not at all, in one clinic, and on the disk when it says so."""
 
+import secrets
+
 import pytest
 from django.db import connection, transaction
 
-from accounts.users.tests.factories import open_clinic
 from tenancy.tenants.creation import as_texts
 from tenancy.tenants.models import Counter, Tenant, new_id
 from tenancy.tenants.one_trip import Refused, Unusable, run_alone
@@ -13,7 +14,11 @@ ADD = "INSERT INTO tenants_counter (id, tenant_id, name, value) VALUES ($1::uuid
 
 @pytest.fixture
 def tenant(committed_db):
-    return open_clinic(name="One Trip Clinic")[0]
+    return make_tenant()
+
+
+def make_tenant():
+    return Tenant.objects.create(slug=f"trip-{secrets.token_hex(6)}", name="One Trip Clinic")
 
 
 def add(tenant, name, **how):
@@ -58,7 +63,7 @@ def test_another_error_gives_the_connection_up(tenant):
 
 
 def test_another_clinics_row_can_not_be_written(tenant):
-    other = open_clinic(name="Other Clinic")[0]
+    other = make_tenant()
 
     with pytest.raises(Unusable):
         run_alone(tenant.pk, ADD, [str(new_id()), str(other.pk), "foreign"], durable=True)
