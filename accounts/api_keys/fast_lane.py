@@ -57,10 +57,14 @@ _KEY = f"""
 
 @dataclass(frozen=True)
 class Filter:
-    """One parameter of the list that the lane understands: its condition, with `{}` for the value, and what fits."""
+    """One parameter of the list that the lane understands: its condition, with `{0}` for the value, and what fits.
+
+    `is_sure` where the usual way refuses nothing that fits: then nothing found means that there is nothing.
+    """
 
     condition: str
     fits: Callable[[str], bool]
+    is_sure: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +143,7 @@ class FastResource:
             f"WITH {_KEY}, r AS (SELECT r.id, {place} AS place, {self.rows.json} AS json,"  # noqa: S608
             f" NOT ({self.plain}) AS odd FROM {self.rows.source} WHERE {where} ORDER BY {order} LIMIT $4::int)"
             f" SELECT k.id, k.is_noted, k.requests_per_minute, r.json, r.id, r.odd, {total}, r.place"
-            " FROM k, r ORDER BY r.place DESC, r.id DESC"
+            " FROM k LEFT JOIN r ON true ORDER BY r.place DESC, r.id DESC"
         )
 
 
@@ -213,13 +217,15 @@ class FastLane:
         statement = resource.page(tuple(filters), is_counted=not is_long)
         parameters = [str(key.tenant_id), key.key_hash, resource.scopes, str(size + 1), *filters.values()]
         rows = run_alone(key.tenant_id, statement, parameters, durable=False)
-        # An empty page may be one of a filter that does not exist; a masked row is not ours to make.
-        if not rows or any(row[5] == "t" for row in rows):
+        if not rows or any(row[5] == "t" for row in rows):  # a masked row is not ours to make
+            return None
+        found = [row for row in rows if row[4] is not None]
+        if not found and not all(resource.filters[name].is_sure for name in filters):
             return None
         if not _told(request, resource, key, rows[0], counted, ""):
             return None
         total = _total(rows[0][6], remembered)
-        return _respond(_envelope(resource, rows, size, total, str(key.tenant_id)), {})
+        return _respond(_envelope(resource, found, size, total, str(key.tenant_id)), {})
 
 
 # --- Parts -----------------------------------------------------------------------------------------------------------

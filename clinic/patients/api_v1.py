@@ -235,7 +235,7 @@ FAST = register(
         filters={
             "document_type_id": Filter(
                 # Nobody finds a restricted chart by what it says.
-                "r.restricted_at IS NULL AND r.document_type_id = {}::smallint",
+                "r.restricted_at IS NULL AND r.document_type_id = {0}::smallint",
                 lambda text: text.isascii() and text.isdecimal() and len(text) < 4,
             )
         },

@@ -400,10 +400,12 @@ FAST = register(
             "state": Filter(
                 f"r.state = {words_as_sql({word: ours for _id, word, ours in secre.STATES}, '{0}::text')}",
                 secre.STATE_CHOICES.__contains__,
+                is_sure=True,
             ),
             "modality": Filter(
                 f"r.modality = {words_as_sql({word: ours for _id, word, ours in secre.MODALITIES}, '{0}::text')}",
                 secre.MODALITY_CHOICES.__contains__,
+                is_sure=True,
             ),
             "patient_document_number": Filter(
                 # As selectors.list_visits: by the words of search, whose index knows the number alone.
@@ -411,10 +413,12 @@ FAST = register(
                 " WHERE p.restricted_at IS NULL AND p.document_key = {0}::text AND p.id IN"
                 " (SELECT w.patient_id FROM patients_patienttoken w WHERE w.token = {0}::text))",
                 _is_plain_number,
+                is_sure=True,
             ),
             "doctor_document_number": Filter(
                 "r.practitioner_id IN (SELECT d.id FROM practitioners_practitioner d WHERE d.document_key = {0}::text)",
                 _is_plain_number,
+                is_sure=True,
             ),
         },
         latest_by="starts_at",
