@@ -17,6 +17,7 @@ from bench import (
     book,
     installation,
     large_clinic,
+    mixed,
     peer,
     race,
     report,
@@ -28,9 +29,14 @@ from bench import (
 
 BENCHES = (
     *("start", "import", "search", "pages", "slots", "admin", "backup", "sign-in", "refresh", "totp"),
-    *("retries", "race", "book", "v1"),
+    *("retries", "race", "book", "v1", "load"),
 )
-OWN_PROCESS = ("race", "book", "v1")  # settings are read once a process, and each of these fills a database of its own
+OWN_PROCESS = (
+    "race",
+    "book",
+    "v1",
+    "load",
+)  # settings are read once a process, and each of these fills a database of its own
 
 
 def main() -> None:
@@ -38,6 +44,7 @@ def main() -> None:
     parser.add_argument("benches", nargs="*", metavar="|".join(BENCHES), help="all of them when none is named")
     parser.add_argument("--visits", type=int, default=2_000_000, help="size of the large book")
     parser.add_argument("--patients", type=int, default=200_000, help="size of the large clinic")
+    parser.add_argument("--seconds", type=int, default=120, help="how long the mixed load takes")
     options = parser.parse_args()
     if unknown := set(options.benches) - set(BENCHES):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
@@ -45,6 +52,7 @@ def main() -> None:
     if len(wanted) > 1:
         for name in [name for name in OWN_PROCESS if name in wanted]:
             size = ["--patients", str(options.patients), "--visits", str(options.visits)]
+            size += ["--seconds", str(options.seconds)]
             subprocess.run([sys.executable, "-m", "bench", name, *size], check=True)
             wanted.remove(name)
     print(
@@ -87,6 +95,8 @@ def main() -> None:
         with large_clinic.open_clinic(min(options.patients, 60_000)) as clinic:
             print("\n/v1 against the peer of ../shared/bench")
             peer.run_race(clinic)
+    if "load" in wanted:
+        mixed.run_load(min(options.patients, 60_000), min(options.visits, mixed.VISITS), options.seconds)
 
 
 if __name__ == "__main__":

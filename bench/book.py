@@ -119,7 +119,7 @@ def fill_book(clinic: LargeClinic, visits: int) -> Book:
     today = datetime.now(ZoneInfo(ZONE)).date()
     with tenant_context(clinic.tenant_id):
         member = Membership.objects.filter(held_roles__role__code="admin").first()
-        location, clinicians, rooms, types = _open_house(member)
+        location, clinicians, rooms, types = open_house(member)
         patients = tuple(str(pk) for pk in Patient.objects.order_by("number").values_list("pk", flat=True)[:5000])
     models = (Appointment, AppointmentResource, AppointmentChange)
     with psycopg.connect(clinic.environment["DATABASE_ADMIN_URL"], dbname="carewright", autocommit=True) as database:
@@ -151,8 +151,11 @@ def _say(words: str) -> None:
     print(f"\r  {words:<60}", end="", file=sys.stderr)
 
 
-def _open_house(member) -> tuple[str, list[str], list[str], list[str]]:
-    """Open every day, or a bench that runs on a Saturday would measure an empty Today."""
+def open_house(member, clinicians: int = CLINICIANS) -> tuple[str, list[str], list[str], list[str]]:
+    """Ids of a house, its clinicians, rooms and kinds of visits.
+
+    Open every day, or a bench that runs on a Saturday would measure an empty Today.
+    """
     from clinic.places import services as places
     from clinic.practitioners.services import create_practitioner
     from clinic.scheduling import offering
@@ -161,13 +164,13 @@ def _open_house(member) -> tuple[str, list[str], list[str], list[str]]:
     places.set_opening_hours(house, by=member, hours=[(weekday, clock(7), clock(18)) for weekday in range(7)])
     rooms = [
         places.create_resource(by=None, location=house, kind="room", name=f"Room {number:02}", category="visits")
-        for number in range(CLINICIANS)
+        for number in range(clinicians)
     ]
-    clinicians = [
+    people = [
         create_practitioner(by=None, data={"first_name": "Clara", "first_last_name": f"Number {number:02}"})
-        for number in range(CLINICIANS)
+        for number in range(clinicians)
     ]
-    for one in clinicians:
+    for one in people:
         for weekday in range(7):
             for starts, ends in ((clock(8), clock(12)), (clock(13), clock(17))):
                 offering.create_hours(
@@ -185,7 +188,7 @@ def _open_house(member) -> tuple[str, list[str], list[str], list[str]]:
             start=1,
         )
     ]
-    return str(house.pk), *([str(row.pk) for row in rows] for rows in (clinicians, rooms, types))
+    return str(house.pk), *([str(row.pk) for row in rows] for rows in (people, rooms, types))
 
 
 def _take_indexes_off(database, table: str) -> list[str]:

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from types import SimpleNamespace
 from urllib.parse import parse_qsl
@@ -62,10 +63,14 @@ _KEY = f"""
 
 @dataclass(frozen=True)
 class Filter:
-    """One parameter of the list that the lane understands: its condition, with `{}` for the value, and what fits."""
+    """One parameter of the list that the lane understands: its condition, with `{0}` for the value, and what fits.
+
+    `is_sure` where the usual way refuses nothing that fits: then nothing found means that there is nothing.
+    """
 
     condition: str
     fits: Callable[[str], bool]
+    is_sure: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +80,9 @@ class FastResource:
     `permission` is what its usual door asks for. `present` is the condition of
     rows that are there at all, `plain` of those that everybody with the right
     sees whole; the usual way answers for the others. `look` is how the trail
-    notes the reading of one row, "" where it does not. Lists are newest first.
+    notes the reading of one row, "" where it does not. Lists begin with the
+    last: by the column `latest_by`, a moment, where it is named, then by id.
+    `sort` is what the usual door calls this order.
     """
 
     path: str
@@ -86,6 +93,8 @@ class FastResource:
     look: str = ""
     filters: Mapping[str, Filter] = field(default_factory=dict)
     default_size: int = 20
+    latest_by: str = ""
+    sort: str = "created_at desc"
 
     @cached_property
     def scopes(self) -> str:
@@ -128,19 +137,19 @@ class FastResource:
     def _page_of(self, filters: tuple[str, ...], *, is_counted: bool) -> str:
         """Key, rows and whether one of them is not plain. $4 is how many rows, then one parameter a filter."""
         conditions = [self.present]
-        if filters:
-            conditions.append(self.plain)
         conditions += [self.filters[name].condition.format(f"${5 + place}") for place, name in enumerate(filters)]
         where = f"r.tenant_id = $1::uuid AND {' AND '.join(conditions)}"
         total = "NULL"
         if is_counted:
             total = f"(SELECT count(*) FROM (SELECT 1 FROM {self.rows.source} WHERE {where}"  # noqa: S608
             total += f" LIMIT {COUNTED_EXACTLY + 1}) c)"
+        place = f'r."{self.latest_by}"' if self.latest_by else "NULL::timestamptz"
+        order = f"{place} DESC, r.id DESC" if self.latest_by else "r.id DESC"
         return (
-            f"WITH {_KEY}, r AS (SELECT r.id, {self.rows.json} AS json, NOT ({self.plain}) AS odd"  # noqa: S608
-            f" FROM {self.rows.source} WHERE {where} ORDER BY r.id DESC LIMIT $4::int)"
-            f" SELECT k.id, k.is_noted, k.requests_per_minute, r.json, r.id, r.odd, {total}"
-            " FROM k, r ORDER BY r.id DESC"
+            f"WITH {_KEY}, r AS (SELECT r.id, {place} AS place, {self.rows.json} AS json,"  # noqa: S608
+            f" NOT ({self.plain}) AS odd FROM {self.rows.source} WHERE {where} ORDER BY {order} LIMIT $4::int)"
+            f" SELECT k.id, k.is_noted, k.requests_per_minute, r.json, r.id, r.odd, {total}, r.place"
+            " FROM k LEFT JOIN r ON true ORDER BY r.place DESC, r.id DESC"
         )
 
 
@@ -243,13 +252,15 @@ class FastLane:
         statement = resource.page(tuple(filters), is_counted=not is_long)
         parameters = [str(key.tenant_id), key.key_hash, resource.scopes, str(size + 1), *filters.values()]
         rows = run_alone(key.tenant_id, statement, parameters, durable=False)
-        # An empty page may be one of a filter that does not exist; a masked row is not ours to make.
-        if not rows or any(row[5] == "t" for row in rows):
+        if not rows or any(row[5] == "t" for row in rows):  # a masked row is not ours to make
+            return None
+        found = [row for row in rows if row[4] is not None]
+        if not found and not all(resource.filters[name].is_sure for name in filters):
             return None
         if not _told(request, resource, key, rows[0], counted, ""):
             return None
         total = _total(rows[0][6], remembered)
-        return _respond(_envelope(rows, size, total, str(key.tenant_id)), {})
+        return _respond(_envelope(resource, found, size, total, str(key.tenant_id)), {})
 
 
 # --- Parts -----------------------------------------------------------------------------------------------------------
@@ -356,15 +367,20 @@ def _total(text: str | None, remembered: tuple) -> tuple[int, bool]:
     return COUNTED_EXACTLY, True
 
 
-def _envelope(rows: list[tuple], size: int, counted: tuple[int, bool], owner: str) -> str:
+def _envelope(resource: FastResource, rows: list[tuple], size: int, counted: tuple[int, bool], owner: str) -> str:
     total, is_capped = counted
     items, more = rows[:size], len(rows) > size
-    cursor = write_cursor("created_at desc", [UUID(items[-1][4])], owner) if more else None
+    cursor = write_cursor(resource.sort, _place(items[-1]), owner) if more else None
     ending = ',"total_is_capped":true}' if is_capped else "}"
     return (
         f'{{"items":[{",".join(row[3] for row in items)}],"page":1,"page_size":{size},"total":{total},'
         f'"pages":{math.ceil(total / size)},"next_cursor":{orjson.dumps(cursor).decode()}{ending}'
     )
+
+
+def _place(row: tuple) -> list:
+    """The values of the sort columns: the moment where there is one, and the id."""
+    return [*([datetime.fromisoformat(row[7])] if row[7] else []), UUID(row[4])]
 
 
 def _respond(json: str, headers: dict[str, str]) -> HttpResponse:

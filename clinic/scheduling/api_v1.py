@@ -17,10 +17,12 @@ from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api_keys.fast_lane import FastResource, Filter, register
 from accounts.api_keys.once import make_once
 from accounts.permissions import Permission
 from clinic.places import selectors as places
 from tenancy.audit import services as audit
+from tenancy.doors.compiled import CompiledRows, words_as_sql
 from tenancy.doors.etags import check_if_match, etag_for, not_modified
 from tenancy.doors.paging import paginate
 from tenancy.doors.payloads import LookupListSerializer, lookup_answer
@@ -373,6 +375,56 @@ def as_asked(given):
         }
         sentence = sentences.get(broken.code, broken.sentence)
         raise FieldsRefused([_wrong(given, ABOUT_A_FIELD[broken.code], sentence, broken.code)]) from None
+
+
+# --- The short way (accounts.api_keys.fast_lane) ---------------------------------------------------------------------
+
+PLAIN_ROWS = CompiledRows(V1AppointmentSerializer, Appointment)
+
+
+def _is_plain_number(text: str) -> bool:
+    """A document number that is written as it is looked for; every other spelling goes the usual way."""
+    return text.isascii() and text.isdecimal() and len(text) <= 50
+
+
+FAST = register(
+    FastResource(
+        path="/v1/appointments",
+        rows=PLAIN_ROWS,
+        permission=Permission.APPOINTMENT_VIEW,
+        present="true",
+        # Somebody whose chart is restricted comes masked: by the usual way.
+        plain=f"{PLAIN_ROWS.alias('patient')}.restricted_at IS NULL",
+        look="api",
+        filters={
+            "state": Filter(
+                f"r.state = {words_as_sql({word: ours for _id, word, ours in secre.STATES}, '{0}::text')}",
+                secre.STATE_CHOICES.__contains__,
+                is_sure=True,
+            ),
+            "modality": Filter(
+                f"r.modality = {words_as_sql({word: ours for _id, word, ours in secre.MODALITIES}, '{0}::text')}",
+                secre.MODALITY_CHOICES.__contains__,
+                is_sure=True,
+            ),
+            "patient_document_number": Filter(
+                # As selectors.list_visits: by the words of search, whose index knows the number alone.
+                "r.patient_id IN (SELECT p.id FROM patients_patient p"
+                " WHERE p.restricted_at IS NULL AND p.document_key = {0}::text AND p.id IN"
+                " (SELECT w.patient_id FROM patients_patienttoken w WHERE w.token = {0}::text))",
+                _is_plain_number,
+                is_sure=True,
+            ),
+            "doctor_document_number": Filter(
+                "r.practitioner_id IN (SELECT d.id FROM practitioners_practitioner d WHERE d.document_key = {0}::text)",
+                _is_plain_number,
+                is_sure=True,
+            ),
+        },
+        latest_by="starts_at",
+        sort=V1AppointmentQuery.default_sort,
+    )
+)
 
 
 # --- Lists that fields are taken from --------------------------------------------------------------------------------

@@ -5,9 +5,9 @@
 
 A row goes from the disk to the wire without becoming a model, a dictionary and
 text again (design/performance.md 1.4, ranks 2, 3 and 7). It works for plain
-fields: columns of the table, columns of a lookup it points at, and what is
-`computed` by an expression named here. Whatever else a serializer does is
-refused when the module is read, so nothing is left out in silence; the test
+fields: columns of the table, columns of a row it points at, words for the
+values of a column, and what is `computed` by an expression named here.
+Whatever else a serializer does is refused when the module is read, so nothing is left out in silence; the test
 beside each use holds both answers equal, and with them the OpenAPI document.
 """
 
@@ -15,6 +15,8 @@ from collections.abc import Mapping
 
 from django.db import models
 from rest_framework import serializers
+
+from .payloads import WordField
 
 # Serializer field: what columns it says plainly.
 PLAIN: dict[type[serializers.Field], tuple[type[models.Field], ...]] = {
@@ -27,6 +29,7 @@ PLAIN: dict[type[serializers.Field], tuple[type[models.Field], ...]] = {
     serializers.DateTimeField: (models.DateTimeField,),
     serializers.DictField: (models.JSONField,),
     serializers.JSONField: (models.JSONField,),
+    WordField: (models.CharField,),
 }
 # As tenancy.doors.renderers writes a moment: UTC with a Z, and no fraction where there is none.
 _MOMENT = "replace(to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), '.000000Z', 'Z')"
@@ -37,7 +40,7 @@ class NotPlain(TypeError):
 
 
 class CompiledRows:
-    """What a serializer says about rows of a model, as SQL. The table has the alias `r`, lookups `l0`, `l1` …"""
+    """What a serializer says about rows of a model, as SQL. The table is `r`; what it points at, see `alias`."""
 
     def __init__(
         self,
@@ -62,6 +65,10 @@ class CompiledRows:
         """What to select from; conditions are put behind it."""
         self.json = f"(SELECT row_to_json(x)::text FROM (SELECT {', '.join(columns)}) x)"  # noqa: S608
         """The text of one row."""
+
+    def alias(self, name: str) -> str:
+        """By which the columns of what a foreign key points at are named, for conditions on them."""
+        return self._joins[self._field_of(self.model, name, name).column][0]
 
     def _expression(self, name: str, field: serializers.Field) -> str:
         source = str(field.source)
@@ -89,4 +96,23 @@ class CompiledRows:
         if not isinstance(column, PLAIN.get(type(field), ())):
             kind = f"{type(field).__name__} over {type(column).__name__}"
             raise NotPlain(f"{self.serializer.__name__}.{name}: {kind} is not plain.")
+        if isinstance(field, WordField):
+            return self._word(name, field, column, expression)
         return _MOMENT.format(expression) if isinstance(column, models.DateTimeField) else expression
+
+    def _word(self, name: str, field: WordField, column: models.Field, expression: str) -> str:
+        """The word for each value the column may have; one without a word would be an error the usual way."""
+        values = {str(value) for value, _label in column.flatchoices} | ({""} if column.blank else set())
+        if not values or values - field.words.keys():
+            raise NotPlain(f"{self.serializer.__name__}.{name} has no word for {sorted(values - field.words.keys())}.")
+        return words_as_sql(field.words, expression)
+
+
+def words_as_sql(words: Mapping[str, str | None], expression: str) -> str:
+    """The word that stands for the value of an expression; NULL for a value without one."""
+    cases = " ".join(f"WHEN {_quoted(str(one))} THEN {_quoted(other)}" for one, other in words.items())
+    return f"(CASE {expression} {cases} END)"
+
+
+def _quoted(text: str | None) -> str:
+    return "NULL" if text is None else "'" + str(text).replace("'", "''") + "'"

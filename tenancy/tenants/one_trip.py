@@ -139,9 +139,9 @@ def _give_up(database, results: list[pq.abc.PGresult]) -> NoReturn:
     """Roll back and say why. After what is no rule of ours the connection goes, with all that was prepared on it."""
     failed = next(result for result in results if result.status not in _GOOD)
     code = (failed.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
-    log.warning("statement_alone_failed", sqlstate=code)
     if code.startswith("23") and database.connection.pgconn.exec_(b"ROLLBACK").status == pq.ExecStatus.COMMAND_OK:
         raise Refused(f"SQLSTATE {code}")
+    log.warning("statement_alone_failed", sqlstate=code)
     # A migration may have changed the tables below what was prepared.
     database.close()
     raise Unusable(f"SQLSTATE {code}")

@@ -598,8 +598,7 @@ def test_s7_group_sessions_have_no_patient(server, doctor_row, house):
         Wanted(patient=PatientFactory(), practitioner=doctor_row, starts_at=at(MONDAY, 12), type=group, location=house),
         by=None,
     )
-    Appointment.objects.filter(pk=row.pk).update(patient=None, capacity=8)
-    answer = server.get(f"{URL}/{row.pk}").json()
+    answer = server.get(f"{URL}/{row.session_id}").json()
 
     assert (answer["patient_id"], answer["patient_document_type_id"], answer["patient_document_number"]) == (None,) * 3
 
