@@ -117,6 +117,7 @@ def test_a_new_patient_is_the_same_both_ways(twins, body, heard):
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0]["ETag"] == answers[1]["ETag"]
     assert answers[0]["Content-Type"] == answers[1]["Content-Type"]
+    assert int(answers[0]["Content-Length"]) == len(answers[0].content)
     assert list(answers[0].json()) == list(answers[1].json())
     left = [all_that_is_left(program, answer) for program, answer in zip(twins, answers, strict=True)]
     assert left[0] == left[1]

@@ -74,6 +74,7 @@ def test_one_patient_is_the_same_both_ways(house, odd_patients):
         assert fast.json() == usual.json()
         assert list(fast.json()) == list(usual.json())
         assert (fast["ETag"], fast["Content-Type"]) == (usual["ETag"], usual["Content-Type"])
+        assert int(fast["Content-Length"]) == len(fast.content)
 
 
 @pytest.mark.parametrize(
