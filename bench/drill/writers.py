@@ -1,4 +1,7 @@
-"""Programs that register patients, as a careful client does: the same key until there is an answer."""
+"""Programs that register patients, as a careful client does: the same key until there is an answer.
+
+Those without a key ask again, too, and where the patient is there already they ask which one it is.
+"""
 
 import http.client
 import json
@@ -36,7 +39,7 @@ class Writers:
         while (operation := self.history.take()) is not None:
             body = _patient(operation)
             outcome = self._register(line, operation, body)
-            if outcome == "ok" and chance.random() < REPLAYS:
+            if outcome == "ok" and operation.key and chance.random() < REPLAYS:
                 # A client that has lost the answer asks again: it must be told the same.
                 self.replays += 1
                 self._register(line, operation, body)
@@ -47,7 +50,10 @@ class Writers:
         pause = 0.05
         while True:
             operation.tries += 1
-            status, answer = line.post("/v1/patients", body, operation.key)
+            status, answer = line.ask("POST", "/v1/patients", body, operation.key)
+            if status == 409 and not operation.key:
+                status, answer = line.ask("GET", f"/v1/patients/by-document/CC/{operation.document}")
+                status = 201 if status == 200 else status
             operation.status = status or operation.status
             if status == 201:
                 operation.answers.append(answer["id"])
@@ -67,13 +73,15 @@ class _Line:
         self.address, self.api_key = address, api_key
         self.connection: http.client.HTTPConnection | None = None
 
-    def post(self, path: str, body: bytes, key: str) -> tuple[int, dict]:
+    def ask(self, method: str, path: str, body: bytes | None = None, key: str = "") -> tuple[int, dict]:
         """Status and answer; 0 where the connection was refused or cut, and nobody knows what happened."""
-        headers = {"X-Api-Key": self.api_key, "Idempotency-Key": key, "Content-Type": "application/json"}
+        headers = {"X-Api-Key": self.api_key, "Content-Type": "application/json"}
+        if key:
+            headers["Idempotency-Key"] = key
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection(self.address, timeout=ANSWER_SECONDS)
-            self.connection.request("POST", path, body, headers)
+            self.connection.request(method, path, body, headers)
             response = self.connection.getresponse()
             content = response.read()
             return response.status, json.loads(content) if content else {}
