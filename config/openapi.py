@@ -6,6 +6,7 @@ Redoc bundle calls a font host and fails under our Content-Security-Policy.
 `API_DOCS` says who sees them: `public`, `staff` (signed in and staff) or `off`.
 """
 
+from collections.abc import Iterator
 from functools import cache, wraps
 from hashlib import sha256
 from typing import Any
@@ -90,10 +91,39 @@ def schema() -> dict[str, Any]:
 
 
 @cache
-def schema_bytes() -> tuple[bytes, str]:
-    """The document as JSON, and its ETag."""
+def schema_for_servers() -> dict[str, Any]:
+    """Only `/v1`, complete in itself, with the address of this installation: what n8n and code generators import."""
+    whole = schema()
+    paths = {path: methods for path, methods in whole["paths"].items() if path.startswith("/v1/")}
+    parts: dict[str, dict] = {"securitySchemes": {}}
+    for name in ("api_key", "bearer"):
+        parts["securitySchemes"][name] = whole["components"]["securitySchemes"][name]
+    wanted = list(_references(paths))
+    while wanted:
+        kind, name = wanted.pop().removeprefix("#/components/").split("/")
+        if name not in parts.setdefault(kind, {}):
+            parts[kind][name] = whole["components"][kind][name]
+            wanted += _references(parts[kind][name])
+    servers = [{"url": settings.PUBLIC_URL.rstrip("/")}]
+    return whole | {"servers": servers, "paths": paths, "components": parts}
+
+
+def _references(node: Any) -> Iterator[str]:
+    """Every `$ref` in a part of the document."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for one in node:
+            yield from _references(one)
+
+
+@cache
+def schema_bytes(*, for_servers: bool = False) -> tuple[bytes, str]:
+    """A document as JSON, and its ETag."""
     with translation.override("en"):
-        body = to_json(schema())
+        body = to_json(schema_for_servers() if for_servers else schema())
     return body, f'"{sha256(body).hexdigest()[:20]}"'
 
 
@@ -115,8 +145,8 @@ def for_readers(page):
 
 @for_readers
 @require_safe
-def openapi_json(request):
-    body, etag = schema_bytes()
+def openapi_json(request, *, for_servers=False):
+    body, etag = schema_bytes(for_servers=for_servers)
     if request.headers.get("If-None-Match") == etag:
         return HttpResponseNotModified(headers={"ETag": etag})
     return HttpResponse(body, content_type="application/json", headers={"ETag": etag})

@@ -28,6 +28,7 @@ urlpatterns = [
     path("look/", include("config.look.urls")),
     path("admin/", admin.site.urls),
     path("api/openapi.json", openapi.openapi_json, name="openapi"),
+    path("v1/openapi.json", openapi.openapi_json, {"for_servers": True}, name="openapi_for_servers"),
     *both_slashes("docs", openapi.swagger, "docs"),
     *both_slashes("api/docs", openapi.swagger),
     *both_slashes("redoc", openapi.reference, "redoc"),

@@ -5,6 +5,7 @@ run.py         `make run`, from the first check to the last goodbye
 state.py       STATE_DIR: lock, secrets, the environment of the installation
 prepare.py     roles, tables, demo data, in one Django process
 manage.py      one manage.py command on a running installation
+create_tenant_and_apikey.py   a clinic and its first key
 supervisor.py  keeps the processes alive and ends them together
 servers.py     PostgreSQL and Redis out of Python packages
 """

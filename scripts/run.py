@@ -360,9 +360,9 @@ def web_command(host: str, port: int, application: str = "config.wsgi:applicatio
 
 
 def worker_command() -> list[str]:
-    """The worker's arguments after `python`."""
+    """The worker's arguments after `python`. Two at a time, so that mail goes out while a webhook hangs."""
     return [
-        *["-m", "celery", "-A", "config", "worker", "--concurrency", "1", "--loglevel", "INFO"],
+        *["-m", "celery", "-A", "config", "worker", "--concurrency", "2", "--loglevel", "INFO"],
         *["--without-gossip", "--without-mingle", "--without-heartbeat"],
     ]
 

@@ -169,7 +169,7 @@ class TenantViewSet(GenericViewSet):
         examples=[
             OpenApiExample(
                 "A clinic",
-                value={"name": "Riverside Clinic", "time_zone": "America/Bogota", "admin_email": "ada@example.com"},
+                value={"name": "Hillside Clinic", "time_zone": "America/Bogota", "admin_email": "ada@example.com"},
                 request_only=True,
             )
         ],

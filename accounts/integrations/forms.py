@@ -29,7 +29,7 @@ class KeyForm(PlainText, forms.Form):
     scopes = forms.MultipleChoiceField(
         label=_("It may"),
         choices=[(scope, SCOPE_WORDS[scope]) for scope in SCOPES],
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple({"class": "in-a-column"}),
         error_messages={"required": _("Choose at least one.")},
     )
     days = forms.ChoiceField(label=_("It lives"), choices=LIVES, required=False)

@@ -52,7 +52,9 @@ def rotate_key(request, key_id):
     key = selectors.get_key(key_id)
     form = RotateForm(request.POST)
     made = _made(form, services.rotate_key, lambda: {"overlap": form.overlap}, request, key)
-    return _show(request, *made) if made else _page(request, key, form, status=422)
+    if not made:
+        return _page(request, key, form, status=422)
+    return _show(request, *made, old=selectors.get_key(key_id))
 
 
 @requires(Permission.INTEGRATION_MANAGE)
@@ -76,13 +78,14 @@ def _made(form, service, data, request, *args):
     return None
 
 
-def _show(request, key, plaintext):
-    context = {"key": key, "plaintext": plaintext, "links": _links()}
+def _show(request, key, plaintext, *, old=None):
+    context = {"key": key, "plaintext": plaintext, "old": old, "links": _links()}
     return render(request, "integrations/key_made.html", context)
 
 
 def _page(request, key, form, status=200):
     context = presenting.key_row(key, timezone.now()) | {"form": form, "links": _links()}
+    context["replaced_by"] = key.replaced_by
     return render(request, "integrations/key.html", context, status=status)
 
 

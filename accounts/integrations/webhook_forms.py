@@ -44,7 +44,10 @@ class WebhookForm(PlainText, forms.Form):
     )
     everything = forms.BooleanField(label=_("Every event, those of later releases too"), required=False)
     event_types = forms.MultipleChoiceField(
-        label=_("Or only these"), choices=[], widget=forms.CheckboxSelectMultiple, required=False
+        label=_("Or only these"),
+        choices=[],
+        widget=forms.CheckboxSelectMultiple({"class": "in-a-column"}),
+        required=False,
     )
 
     def __init__(self, *args, endpoint: Endpoint | None = None, **kwargs):

@@ -149,12 +149,17 @@ class Frame:
         return self._tabs(INTEGRATION_TABS)
 
     def _tabs(self, places):
-        match = getattr(self.request, "resolver_match", None)
-        here = match.view_name if match else ""
-        return [
-            {"url": url, "label": place.label, "is_here": place.url_name == here}
+        """The tab of this page is lit; where it has none of its own, the one its address begins with the longest."""
+        found = [
+            (url, place.label)
             for place in places
             if (url := _address(place.url_name)) and self.member and self.member.may(place.permission)
+        ]
+        above = [url for url, _label in found if self.request.path.startswith(url)]
+        lit = max(above, key=len, default="")
+        return [
+            {"url": url, "label": label, "is_here": url == self.request.path, "is_above": url == lit}
+            for url, label in found
         ]
 
     @property

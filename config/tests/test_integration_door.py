@@ -4,16 +4,21 @@ security.md CL-01 to CL-06; what single routes do is tested in their rooms.
 """
 
 import json
+import re
 import shlex
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from accounts.api_keys import services as keys
+from accounts.api_keys.key_text import make_key
+from accounts.api_keys.models import ApiKey
 from accounts.api_keys.tests.fixtures import server_with
 from accounts.users.tests.factories import open_clinic
 from clinic.patients.api_v1 import EXAMPLE as PATIENT
@@ -54,6 +59,24 @@ def test_s20_n8n_can_import_the_document():
     assert len(names) == len(set(names)) == len([name for name in names if name.isidentifier()])
     assert all(operation["summary"] for _method, _path, operation in OPERATIONS)
     assert not [path for path in DOCUMENT["paths"] if path.startswith("/v1/lookup/")]
+
+
+def test_s20_the_document_of_v1_alone_is_complete(settings, client):
+    """What n8n is given: the same operations, everything they refer to and nothing else, and where to send them."""
+    settings.API_DOCS = "public"
+    found = client.get("/v1/openapi.json")
+    alone, whole = found.json(), DOCUMENT["components"]
+
+    assert found.status_code == 200
+    assert list(OpenAPIV31SpecValidator(alone).iter_errors()) == []
+    assert alone["paths"] == {path: value for path, value in DOCUMENT["paths"].items() if path.startswith("/v1/")}
+    assert alone["servers"] == [{"url": settings.PUBLIC_URL}]
+    assert set(alone["components"]["securitySchemes"]) == {"api_key", "bearer"}
+    referred = set(re.findall(r'"#/components/([^"]+)"', found.content.decode()))
+    kept = {f"{kind}/{name}" for kind, parts in alone["components"].items() for name in parts}
+    assert kept == referred | {"securitySchemes/api_key", "securitySchemes/bearer"}
+    assert len(alone["components"]["schemas"]) < len(whole["schemas"])
+    assert client.get("/v1/openapi.json", headers={"If-None-Match": found["ETag"]}).status_code == 304
 
 
 def test_s20_the_documented_payloads_are_the_examples():
@@ -202,6 +225,117 @@ def test_s4_no_route_answers_without_a_good_key(two, anonymous_api, method, path
     assert (nobody.status_code, stranger.status_code) == (401, 401)
     assert nobody.json()["detail"] == "API key required. Provide X-Api-Key header."
     assert stranger.json()["detail"] == "Invalid API key"
+
+
+WAYS_TO_END = ["revoked", "expired", "of a closed clinic", "moved to another clinic", "replaced without overlap"]
+
+
+@pytest.mark.parametrize("end", WAYS_TO_END)
+def test_s4_a_key_that_has_ended_opens_no_route_from_the_next_request(clinic, other_clinic, make_api_key, end):
+    """On every route, one that has just answered it included."""
+    key, text = make_api_key()
+    before = server_with(text).get("/v1/patients").status_code
+    if end == "revoked":
+        keys.revoke_key(key, by=None)
+    elif end == "expired":
+        ApiKey.objects.filter(pk=key.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    elif end == "of a closed clinic":
+        type(clinic).objects.filter(pk=clinic.pk).update(is_active=False)
+    elif end == "moved to another clinic":
+        text = make_key(other_clinic.pk).plaintext[:26] + text[26:]
+    else:
+        keys.rotate_key(key, by=None)
+
+    ids = {"patients": str(key.pk), "appointments": str(key.pk)}
+    with outside_tenant():
+        answers = [asked(server_with(text), *operation, ids) for operation in OPERATIONS]
+    assert before == 200
+    assert {(answer.status_code, answer.json()["detail"]) for answer in answers} == {(401, "Invalid API key")}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *[str.lower, str.upper, str.swapcase, lambda text: text[:-1], lambda text: text + "A", lambda text: text * 2],
+        *[lambda text: f" {text}", lambda text: f"Bearer {text}", lambda text: f'"{text}"', lambda text: text + ","],
+        *[lambda text: text.replace("cwk", "cwp", 1), lambda text: text.partition("_")[2], lambda text: text[::-1]],
+        *[lambda text: "é" + text, lambda text: text + "\x00", lambda text: "x" * 8000, lambda text: "cwk_", repr],
+    ],
+)
+def test_s4_a_key_that_is_not_spelt_so_opens_nothing(key_client, make_api_key, spoil):
+    _key, text = make_api_key()
+    stranger = server_with(spoil(text))
+    answers = [stranger.get("/v1/patients"), stranger.post("/v1/patients", PATIENT), stranger.get("/v1/appointments")]
+
+    assert {(answer.status_code, answer.json()["detail"]) for answer in answers} == {(401, "Invalid API key")}
+    assert server_with(text).get("/v1/patients").status_code == 200
+
+
+# --- Bad bodies ------------------------------------------------------------------------------------------------------
+
+TOO_MANY = {str(n): n for n in range(51)}
+DEEP = {"a": {"b": {"c": {"d": 1}}}}
+BODIES = {
+    "a list": (b"[]", 400),
+    "NaN": (b'{"customFields": {"n": NaN}}', 400),
+    "Infinity": (b'{"customFields": {"n": -Infinity}}', 400),
+    "beyond a float": (b'{"customFields": {"n": 1e999}}', 400),
+    "beyond 64 bits": (b'{"customFields": {"n": 99999999999999999999}}', 400),
+    "a number of 5,000 digits": (b'{"customFields": {"n": ' + b"9" * 5000 + b"}}", 400),
+    "a name twice": (b'{"comment": "a", "comment": "b"}', 400),
+    "half a character": (b'{"customFields": {"n": "\xed\xa0\x80"}}', 400),
+    "10 MB": (b'{"customFields": {"n": "' + b"x" * 10_000_000 + b'"}}', 413),
+    "51 custom fields": (json.dumps({"customFields": TOO_MANY}).encode(), 400),
+    "depth 4": (json.dumps({"customFields": DEEP}).encode(), 400),
+    "both casings": (b'{"customFields": {"a": 1}, "custom_fields": {"a": 2}}', 400),
+    "unknown": (b'{"nickname": "x"}', 400),
+}
+
+
+@pytest.mark.parametrize("room", ["patients", "appointments"])
+@pytest.mark.parametrize(("body", "status"), BODIES.values(), ids=BODIES)
+def test_in01_to_in11_bodies_that_are_wrong_create_and_change_nothing(key_client, clinic, room, body, status):
+    server = key_client()
+    patient = server.post("/v1/patients", PATIENT).json()
+    row = server.post("/v1/appointments", VISIT).json() if room == "appointments" else patient
+    address = f"/v1/{room}/{row['id']}"
+    good = PATIENT | {"documentNumber": "987654"} if room == "patients" else VISIT
+    rest = json.dumps({name: value for name, value in good.items() if name not in ("customFields", "comment")}).encode()
+    mixed = rest[:-1] + b", " + body[1:] if body.startswith(b"{") else body
+
+    answers = [
+        server.generic(method, path, sent, content_type="application/json")
+        for method, path, sent in (
+            ("POST", f"/v1/{room}", mixed),
+            ("POST", f"/v1/{room}", body),
+            ("PATCH", address, body),
+        )
+    ]
+
+    assert [answer.status_code for answer in answers] == [status] * 3
+    assert all(answer.json()["detail"] for answer in answers)
+    assert server.get(address).json() == row
+    assert server.get(f"/v1/{room}").json()["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"customFields": TOO_MANY}, {"customFields": "Too many custom fields (max 50)"}),
+        ({"customFields": DEEP}, {"customFields": "Custom fields nested too deeply (max depth 3)"}),
+        ({"nickname": "x", "e-mail": "y"}, dict.fromkeys(["nickname", "e-mail"], "There is no such field.")),
+        ({"customFields": {"a": 1}, "custom_fields": {}},
+         {"custom_fields": "customFields and custom_fields say different things."}),
+    ],
+)  # fmt: skip
+def test_in09_in20_a_patch_names_what_is_wrong(key_client, clinic, body, named):
+    server = key_client()
+    rows = [f"/v1/patients/{server.post('/v1/patients', PATIENT).json()['id']}"]
+    rows.append(f"/v1/appointments/{server.post('/v1/appointments', VISIT).json()['id']}")
+
+    for address in rows:
+        problems = server.patch(address, body).json()["detail"]
+        assert {problem["loc"][-1]: problem["msg"] for problem in problems} == named
 
 
 # --- n8n as client ---------------------------------------------------------------------------------------------------

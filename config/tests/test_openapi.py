@@ -101,7 +101,10 @@ def test_every_operation_says_who_may_call_it(document):
         assert operation.get("security"), (path, method)
 
 
-@pytest.mark.parametrize("path", ["/api/openapi.json", "/docs", "/docs/", "/redoc", "/api/docs/", "/api/redoc"])
+@pytest.mark.parametrize(
+    "path",
+    ["/api/openapi.json", "/v1/openapi.json", "/docs", "/docs/", "/redoc", "/api/docs/", "/api/redoc"],
+)
 def test_docs_are_for_those_the_setting_names(settings, path):
     client = Client()
     for setting, status in (("public", 200), ("staff", 404), ("off", 404)):

@@ -517,7 +517,7 @@ def test_dates_names_and_refusals_are_spanish(scene):
     assert "Alergia: Penicilina" in pages["chart"]
     assert "Cédula de ciudadanía" in pages["chart"]
     assert "Otra persona guardó antes que usted." in pages["edit, stale"]
-    assert "Este campo es requerido." in pages["create, refused"]  # of the packages; DRF's word comes before Django's
+    assert "Este campo es obligatorio." in pages["create, refused"]
     assert "Correo o contraseña incorrectos" in pages["sign-in, refused"]
     assert "Aquí no hay nada" in pages["not found"]
 

@@ -55,6 +55,22 @@ function openDialog(id) {
   if (dialog && !dialog.open) dialog.showModal();
 }
 
+// --- Copying: a text, or what stands in a field ---------------------------------------------------------------------
+
+document.addEventListener("click", async (event) => {
+  const copier = event.target.closest("[data-copies], [data-copies-from]");
+  if (!copier) return;
+  const field = document.getElementById(copier.dataset.copiesFrom);
+  field?.select();
+  try {
+    await navigator.clipboard.writeText(field ? field.value : copier.dataset.copies);
+  } catch {
+    return; // without https, or refused: it stands there selected
+  }
+  announce(copier.dataset.done);
+  copier.lastChild.textContent = copier.dataset.done;
+});
+
 // --- Keys ----------------------------------------------------------------------------------------------------------
 
 const keysBox = $("#keys-on");

@@ -87,12 +87,6 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
 
 // --- Recovery codes -------------------------------------------------------------------------------------------------
 
-document.addEventListener("click", async (event) => {
-  const copier = event.target.closest("[data-copies]");
-  if (copier) {
-    await navigator.clipboard.writeText(copier.dataset.copies);
-    announce(copier.dataset.done);
-    copier.lastChild.textContent = copier.dataset.done;
-  }
+document.addEventListener("click", (event) => {
   if (event.target.closest("[data-prints]")) print();
 });

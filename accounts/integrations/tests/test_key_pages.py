@@ -55,6 +55,18 @@ def test_s3_rotate_shows_the_next_key(browser):
     assert again.status_code == 422
 
 
+@pytest.mark.parametrize(("hours", "sentence"), [("24", "The old key works until"), ("0", "refused from now on")])
+def test_s3_rotating_says_until_when_the_old_key_works_and_which_takes_its_place(browser, hours, sentence):
+    make(browser)
+    old = ApiKey.objects.get()
+    answer = browser.post(reverse("integrations:rotate_key", args=[old.pk]), {"hours": hours}).content.decode()
+    new = ApiKey.objects.exclude(pk=old.pk).get()
+
+    assert sentence in answer
+    assert str(new) in browser.get(reverse("integrations:key", args=[old.pk])).content.decode()
+    assert str(old) not in browser.get(reverse("integrations:key", args=[new.pk])).content.decode()
+
+
 def test_s3_revoke_ends_a_key(browser):
     text = text_on(make(browser))
     key = ApiKey.objects.get()

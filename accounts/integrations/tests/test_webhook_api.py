@@ -10,6 +10,7 @@ from standardwebhooks import Webhook
 from tenancy.events import services
 from tenancy.events.models import Attempt, Delivery, Endpoint
 from tenancy.events.tests.factories import Thing, open_endpoint
+from tenancy.events.tests.test_targets import SPELLINGS
 
 URL = "http://127.0.0.1:9/hook"
 
@@ -69,6 +70,16 @@ def test_wh02_hostile_addresses_are_a_400_that_names_the_field(program, url, set
         assert answer.status_code == 400, answer.content
         assert [problem["loc"][-1] for problem in answer.json()["detail"]] == ["url"]
     assert not Endpoint.objects.filter(url=url).exists()
+
+
+def test_wh02_the_door_refuses_all_spellings_that_lead_elsewhere(program, settings):
+    """The long list of tenancy.events, over the wire: each is the caller's mistake, none is a failure of ours."""
+    settings.WEBHOOK_LOOPBACK = False
+    answers = {url: create(program, url=url).status_code for url in set(SPELLINGS)}
+
+    assert len(answers) >= 90
+    assert {url: status for url, status in answers.items() if status != 400} == {}
+    assert not Endpoint.objects.exists()
 
 
 @pytest.mark.parametrize(

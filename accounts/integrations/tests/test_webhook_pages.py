@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.api_keys.services import create_key
 from accounts.integrations import notices
 from accounts.notifications.models import Notification
 from tenancy.events import registry, services
@@ -50,6 +51,29 @@ def test_wh11_a_new_webhook_shows_its_secret_once(browser):
         content = text(browser.get(page(name, *args)))
         assert secret[10:] not in content
     assert URL in text(browser.get(page("webhooks")))
+
+
+def lit(answer):
+    return re.search(r'<nav class="tabs".*?aria-current="(\w+)">([^<]+)<', text(answer), re.DOTALL).groups()
+
+
+def test_a_page_below_a_tab_lights_the_tab(browser, admin, endpoint, delivery):
+    key, _text = create_key(by=None, name="n8n", scopes=["admin"])
+
+    assert lit(browser.get(page("keys"))) == ("page", "API keys")
+    assert lit(browser.get(page("webhooks"))) == ("page", "Webhooks")
+    for name, *args, label in (
+        ["create_key", "API keys"],
+        ["key", key.pk, "API keys"],
+        ["create_webhook", "Webhooks"],
+        ["webhook", endpoint.pk, "Webhooks"],
+        ["change_webhook", endpoint.pk, "Webhooks"],
+        ["delivery", delivery.pk, "Deliveries"],
+    ):
+        assert lit(browser.get(page(name, *args))) == ("true", label)
+    assert lit(browser.post(page("rotate_key", key.pk), {"hours": "24"})) == ("true", "API keys")
+    assert lit(browser.get(reverse("team:person", args=[admin.pk]))) == ("true", "People")
+    assert lit(browser.get(reverse("team:roles"))) == ("page", "Roles")
 
 
 @pytest.mark.parametrize(

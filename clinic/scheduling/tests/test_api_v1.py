@@ -594,13 +594,16 @@ def test_of_a_restricted_chart_the_visit_tells_no_document_and_no_text(server, b
 
 def test_s7_group_sessions_have_no_patient(server, doctor_row, house):
     group = make_type("group", 60, capacity=8)
-    row = services.book(
-        Wanted(patient=PatientFactory(), practitioner=doctor_row, starts_at=at(MONDAY, 12), type=group, location=house),
+    patient = PatientFactory()
+    place = services.book(
+        Wanted(patient=patient, practitioner=doctor_row, starts_at=at(MONDAY, 12), type=group, location=house),
         by=None,
     )
-    answer = server.get(f"{URL}/{row.session_id}").json()
+    names = ("patient_id", "patient_document_type_id", "patient_document_number")
+    session, own = (server.get(f"{URL}/{pk}").json() for pk in (place.session_id, place.pk))
 
-    assert (answer["patient_id"], answer["patient_document_type_id"], answer["patient_document_number"]) == (None,) * 3
+    assert tuple(session[name] for name in names) == (None,) * 3
+    assert tuple(own[name] for name in names) == (str(patient.pk), patient.document_type_id, patient.document_number)
 
 
 # --- Keys in the body ------------------------------------------------------------------------------------------------
