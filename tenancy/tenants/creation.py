@@ -21,7 +21,7 @@ from django.db import models
 
 from . import numbering
 from .context import connection
-from .models import TenantModel, new_id
+from .models import TenantModel, new_id, new_id_text
 
 NUMBERED = "number"
 """The column that gets the counter's next value."""
@@ -84,7 +84,12 @@ class Creation:
         parts.append(Part("r", sql, [_prepared(self.row, name) for name in names]))
         for place, rows in enumerate(self.more):
             sql = _hanging(rows.model, tuple(rows.values), rows.each and rows.each[0], rows.numbered)
-            values = [new_id(), *rows.values.values()] if rows.each is None else [*rows.values.values(), rows.each[1]]
+            values = [new_id(), *rows.values.values()]
+            if rows.each is not None:
+                words = [*rows.each[1], None] if rows.numbered else rows.each[1]
+                # Ids come along: PostgreSQL asks the machine for chance once each.
+                values = [*rows.values.values(), [new_id_text() for _word in words], words]
+                values += [rows.each[1]] if rows.numbered else []
             parts.append(Part(f"m{place}", sql, values))
         return parts
 
@@ -118,11 +123,16 @@ def _as_text(value: Any) -> str:
     if isinstance(value, dict):
         return orjson.dumps(value).decode()
     if isinstance(value, list | tuple | set | frozenset):
-        quoted = (str(item).replace("\\", "\\\\").replace('"', '\\"') for item in value)
-        return "{" + ",".join(f'"{item}"' for item in quoted) + "}"
+        return "{" + ",".join(["NULL" if item is None else _quoted(str(item)) for item in value]) + "}"
     if isinstance(value, bytes):
         return f"\\x{value.hex()}"
     raise TypeError(f"{type(value).__name__} has no text form for PostgreSQL.")
+
+
+def _quoted(text: str) -> str:
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 # --- The texts, each made once ---------------------------------------------------------------------------------------
@@ -151,11 +161,11 @@ def _hanging(model: type[models.Model], names: tuple[str, ...], each: str | None
     table = model._meta.db_table
     if each is None:
         return f'INSERT INTO "{table}" (id, tenant_id, {columns}) SELECT %s::uuid, r.tenant_id, {given} FROM r'  # noqa: S608
-    words = "SELECT unnest(%s::text[]) AS one"
-    words += " UNION SELECT number::text FROM r" if numbered else ""
+    word = "coalesce(w.one, r.number::text)" if numbered else "w.one"
+    once = " WHERE w.one IS NOT NULL OR r.number::text <> ALL (%s::text[])" if numbered else ""
     return (
         f'INSERT INTO "{table}" (id, tenant_id, {columns}, "{fields[each].column}")'  # noqa: S608
-        f" SELECT uuidv7(), r.tenant_id, {given}, w.one FROM r, ({words}) w"
+        f" SELECT w.id, r.tenant_id, {given}, {word} FROM r, unnest(%s::uuid[], %s::text[]) w (id, one){once}"
     )
 
 

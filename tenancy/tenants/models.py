@@ -3,6 +3,7 @@
 import uuid
 import zoneinfo
 
+import uuid_utils
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -13,12 +14,26 @@ from uuid_utils.compat import uuid7
 
 from .fields import TenantField, TenantForeignKey
 
-__all__ = ["Counter", "Tenant", "TenantForeignKey", "TenantModel", "TenantQuerySet", "new_id", "scoped_manager"]
+__all__ = [
+    "Counter",
+    "Tenant",
+    "TenantForeignKey",
+    "TenantModel",
+    "TenantQuerySet",
+    "new_id",
+    "new_id_text",
+    "scoped_manager",
+]
 
 
 def new_id() -> uuid.UUID:
     """A UUIDv7: unique, in order of making, made in Python so that no server version matters."""
     return uuid7()
+
+
+def new_id_text() -> str:
+    """The same as text, for rows that nobody looks at in Python: a quarter of the cost."""
+    return str(uuid_utils.uuid7())
 
 
 def validate_time_zone(name):

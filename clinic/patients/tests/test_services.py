@@ -313,7 +313,7 @@ def test_update_patient_leaves_identifiers_alone_when_none_are_given(nurse):
     assert list(selectors.list_patients(by=nurse, search="8")) == [patient]
 
 
-@pytest.mark.parametrize("step", ["store_field_values", "_store_identifiers", "changes_of_new"])
+@pytest.mark.parametrize("step", ["store_tokens", "store_field_values", "_add_consent", "_store_identifiers"])
 def test_update_patient_leaves_nothing_when_a_later_step_fails(nurse, monkeypatch, step):
     patient = PatientFactory(by=nurse, identifiers=[{"kind": "MR", "value": "8"}])
     before = everything()

@@ -121,7 +121,7 @@ def test_durable_is_on_the_disk_before_the_answer_and_a_note_is_not(tenant):
     ("value", "text"),
     [
         (None, None), (True, "true"), (7, "7"), (b"\x00\xff", "\\x00ff"), ({"a": 1}, '{"a":1}'),
-        (['a"b', "c\\d", ""], '{"a\\"b","c\\\\d",""}'),
+        (['a"b', "c\\d", "", None], '{"a\\"b","c\\\\d","",NULL}'),
     ],
 )  # fmt: skip
 def test_values_as_postgres_reads_them(value, text):
