@@ -2,6 +2,7 @@
 
 from django.conf import settings
 
+from accounts.api_keys import shedding as spent_keys
 from tenancy.doors.limits import BucketLimit, Limit, RedisThrottle, SlidingLimit, client_address
 
 from . import shedding
@@ -35,6 +36,8 @@ class MemberThrottle(RedisThrottle):
             self.limit = BucketLimit("key", f"{request.member.requests_per_minute}/m", fail="open")
             self.always_told = True
         allowed = super().allow_request(request, view)
+        if not allowed and isinstance(self.limit, BucketLimit):
+            spent_keys.remember(request.member.key_hash, self.limit, self.usage)
         if not allowed and request.member is None and self.usage:
             shedding.remember(f"{shedding.THROTTLED} {client_address(request)}", self.usage.retry_after)
         return allowed

@@ -55,6 +55,7 @@ class Usage:
 
     Of a SlidingLimit also the `ticket` that `give_back` takes, and for how many
     seconds its counts have been kept: few after Redis was started or emptied.
+    Of a BucketLimit that refuses the seconds until the `next_drop`, exactly.
     """
 
     allowed: bool
@@ -64,6 +65,7 @@ class Usage:
     counted: bool = True
     ticket: str = ""
     kept_for: int = 0
+    next_drop: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,8 @@ class SlidingLimit(Limit):
 
 
 # KEYS: when the bucket of this key will be full again. ARGV: how many it holds, seconds it takes to fill, how many
-# drops are taken at most. Answers how many were, how many are left, and in how many seconds it is full or has one.
+# drops are taken at most. Answers how many were, how many are left, and in how many seconds it is full or
+# has one, where it refuses also in milliseconds.
 # The generic cell rate algorithm: one number stands for the bucket, and the clock is that of Redis.
 _TAKE = """
 local time = redis.call('TIME')
@@ -210,14 +213,15 @@ local drop = seconds / capacity
 local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
 local left = math.floor((now + seconds - full) / drop + 0.000001)
 if left < 1 then
-    return {0, 0, math.ceil(full + drop - seconds - now)}
+    local wait = full + drop - seconds - now
+    return {0, 0, math.ceil(wait), math.ceil(wait * 1000)}
 end
 local taken = math.min(tonumber(ARGV[3]), left)
 if taken > 0 then
     full, left = full + drop * taken, left - taken
     redis.call('SET', KEYS[1], string.format('%.6f', full), 'EX', math.ceil(full - now) + 1)
 end
-return {taken, left, math.ceil(full - now)}
+return {taken, left, math.ceil(full - now), 0}
 """
 
 
@@ -258,7 +262,7 @@ class BucketLimit(SlidingLimit):
         answer = self._ask(lambda client: _run(client, _TAKE, [stored], [self.count, self.seconds, wanted]))
         if answer is None:
             return self._without_redis()
-        taken, left, wait = answer
+        taken, left, wait, next_drop = answer
         spare = max(0, taken - 1)
         if spare:
             with _in_hand_lock:
@@ -266,7 +270,7 @@ class BucketLimit(SlidingLimit):
                     _in_hand.clear()
                 _in_hand[stored] = _Handful(spare, left, wait, time.monotonic() + HANDFUL_SECONDS)
         allowed = taken > 0 if increment else left > 0
-        return Usage(allowed, self.count, left + spare, max(1, wait))
+        return Usage(allowed, self.count, left + spare, max(1, wait), next_drop=next_drop / 1000)
 
     def _from_hand(self, stored: str) -> Usage | None:
         """One of those taken before; None where none are left or they are too old."""

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.test import Client
 from rest_framework.test import APIClient
 
+from accounts.api_keys import shedding as spent_keys
 from accounts.users import hashing, sessions, shedding
 from accounts.users.authentication import csrf_token_for
 from accounts.users.credentials import ACCESS_COOKIE, CSRF_COOKIE
@@ -51,6 +52,7 @@ def fresh_limits():
     """Nobody has tried anything yet: what one test counts keeps no other from signing in."""
     caches["default"]._cache.get_client(write=True).flushdb()
     shedding.forget()
+    spent_keys.forget()
     hashing.forget()
 
 
