@@ -24,6 +24,7 @@ def sitting(site, opens):
         member = site.work(lambda: MembershipFactory(roles=["doctor", "staff"], user__name="Ida Idle"))
         page = opens(None, **options)
         sign_in(page, member)
+        page.wait_for_load_state()  # the script that listens for what comes next is there
         return page, member
 
     return sit
