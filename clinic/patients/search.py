@@ -242,6 +242,8 @@ def _number_words(part: str) -> list[str]:
 
 
 def _digits(text: str) -> str:
+    if text.isascii():
+        return "".join(filter(str.isdecimal, text))
     return "".join(str(int(c)) for c in text if c.isdecimal())
 
 

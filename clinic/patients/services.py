@@ -30,6 +30,7 @@ _HAVING_DEFAULTS = frozenset(
     field.name for field in Patient._meta.concrete_fields if field.blank and field.name not in _DERIVED
 )
 WRITABLE = frozenset({*TRACKED, "custom_fields", "demographics", "user"})
+_STATE = tuple(sorted(WRITABLE - {"user"}))
 
 
 class DuplicateDocument(RuleBroken):
@@ -257,7 +258,7 @@ def _tidied(name: str, value: Any) -> Any:
 
 def _state(patient: Patient) -> dict[str, Any]:
     """What people write about a patient, as it can be compared and kept in the trail."""
-    return {name: getattr(patient, name) for name in sorted(WRITABLE - {"user"})} | {"user": patient.user_id}
+    return {name: getattr(patient, name) for name in _STATE} | {"user": patient.user_id}
 
 
 def lock_patient(
@@ -358,6 +359,8 @@ def _plain(changes: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
 
 
 def _plain_value(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
     if hasattr(value, "code"):
         return value.code
     if isinstance(value, date | datetime):

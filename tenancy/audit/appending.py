@@ -10,11 +10,11 @@ what is hashed; this spells the same, and the verifier reads both alike.
 import os
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 
 from tenancy.tenants.creation import Part, assembled
+from tenancy.tenants.models import new_id_text
 
 from .hashing import ENTRY_TAG, HEADER_FIELDS, canonical, payload_hash
 from .models import AuditEntry, AuditHead, AuditPayload
@@ -48,7 +48,7 @@ def parts_of(entry: AuditEntry, body: str, *, condition: str = "true") -> list[P
     return [
         Part("audit_head", head, [*pieces, entry.tenant_id]),
         Part("audit_entry", rows, values),
-        Part("audit_payload", payload, [_new_id(), entry.tenant_id, entry.pk, salt, body]),
+        Part("audit_payload", payload, [new_id_text(), entry.tenant_id, entry.pk, salt, body]),
     ]
 
 
@@ -57,10 +57,6 @@ def _split(text: str) -> list[str]:
     before_previous, rest = rest.split(_PREVIOUS)
     before_seq, after = rest.split(f'"{_SEQ}"')
     return [before_at, before_previous, before_seq, after]
-
-
-def _new_id() -> UUID:
-    return AuditPayload._meta.pk.get_default()
 
 
 @lru_cache

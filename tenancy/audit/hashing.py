@@ -6,7 +6,8 @@ merkle_root  = RFC 6962 tree (0x00 leaf, 0x01 node) over the canonical rows
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -30,20 +31,23 @@ def instant(at: datetime) -> str:
 
 def canonical(value: Any) -> bytes:
     """RFC 8785 JSON. Instants, ids and decimals become text first; floats and big integers keep their own text."""
-    plain = _plain(value)
-    # Without fractions and with names in ASCII there is one way to write it, and orjson does so in a twentieth.
-    return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS) if _has_one_spelling(plain) else rfc8785.dumps(plain)
+    try:
+        quick = orjson.dumps(_plain(value, _refuse_fraction), option=orjson.OPT_SORT_KEYS)
+    except _Fraction:
+        return rfc8785.dumps(_plain(value))
+    # Printable ASCII without escapes, and no fraction: there is one way to write it, in a twentieth of the time.
+    return quick if _ONE_SPELLING.fullmatch(quick) else rfc8785.dumps(_plain(value))
 
 
-def _has_one_spelling(value: Any) -> bool:
-    """Whether every writer of JSON with sorted names writes the same bytes; surrogates are left to the slow one."""
-    if isinstance(value, dict):
-        return all(name.isascii() and _has_one_spelling(item) for name, item in value.items())
-    if isinstance(value, list):
-        return all(map(_has_one_spelling, value))
-    if isinstance(value, str):
-        return value.isprintable()
-    return not isinstance(value, float)
+_ONE_SPELLING = re.compile(rb"[ -\[\]-~]*")
+
+
+class _Fraction(Exception):
+    """A number that is written differently by different writers."""
+
+
+def _refuse_fraction(value: float) -> float:
+    raise _Fraction
 
 
 def entry_hash(header: dict) -> str:
@@ -72,17 +76,20 @@ def merkle_root(leaves: Iterable[bytes]) -> str:
     return level[0].hex()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, fraction: Callable[[float], float] = float) -> Any:
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return value
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, fraction) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [_plain(item, fraction) for item in value]
     if isinstance(value, datetime):
         return instant(value)
-    if value is None or isinstance(value, bool | str):
+    if isinstance(value, str):
         return value
     if isinstance(value, int):
         return value if abs(value) < 2**53 else str(value)
     if isinstance(value, float):
-        return value
+        return fraction(value)
     return str(value)

@@ -21,7 +21,7 @@ from django.db import models
 
 from . import numbering
 from .context import connection
-from .models import TenantModel, new_id, new_id_text
+from .models import TenantModel, new_id_text
 
 NUMBERED = "number"
 """The column that gets the counter's next value."""
@@ -77,14 +77,14 @@ class Creation:
         tenant_id = self.row.tenant_id
         parts = []
         if self.counter:
-            values = [new_id(), tenant_id, self.counter]
+            values = [new_id_text(), tenant_id, self.counter]
             parts.append(Part("n", numbering.next_where(condition), values))
         source = "FROM n" if self.counter else f"WHERE {condition}"
         sql, names = _insertion(type(self.row), NUMBERED if self.counter else "", source)
         parts.append(Part("r", sql, [_prepared(self.row, name) for name in names]))
         for place, rows in enumerate(self.more):
             sql = _hanging(rows.model, tuple(rows.values), rows.each and rows.each[0], rows.numbered)
-            values = [new_id(), *rows.values.values()]
+            values = [new_id_text(), *rows.values.values()]
             if rows.each is not None:
                 words = [*rows.each[1], None] if rows.numbered else rows.each[1]
                 # Ids come along: PostgreSQL asks the machine for chance once each.

@@ -1,5 +1,6 @@
 """Numbers people say aloud (patient 1042), counted per clinic without gaps."""
 
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,7 @@ def next_number(name: str, *, count: int = 1) -> int:
     return value - count + 1
 
 
+@lru_cache
 def next_where(condition: str) -> str:
     """The same as part of a larger statement, which takes an id, the clinic and the name. `condition` is SQL of ours.
 
