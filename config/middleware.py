@@ -53,11 +53,12 @@ class RequestLogMiddleware:
         response["X-Request-ID"] = request.request_id
         for name, value in headers_for(request).items():
             response[name] = value
-        self._write(request, response, time.perf_counter() - started)
+        self.write(request, response, time.perf_counter() - started)
         structlog.contextvars.clear_contextvars()
         return response
 
-    def _write(self, request, response, seconds):
+    def write(self, request, response, seconds):
+        """The line, and the metrics, of a request that was answered in so many seconds."""
         route = route_of(request)
         metrics.observe(request.method, route, response.status_code, seconds)
         if request.path_info.rstrip("/") in PROBES:
