@@ -27,6 +27,7 @@ from psycopg import sql
 
 from bench.large_clinic import ROOT, LargeClinic
 from bench.load import free_port
+from scripts import servers
 
 PEER = ROOT.parent / "shared" / "bench"
 APP_CORE, OTHER_CORE = "0", "1"
@@ -83,6 +84,7 @@ def run_race(clinic: LargeClinic, *, rounds: int = 3, seconds: int = 3) -> None:
                         one = _run(side, kind, connections, seconds, ids)
                         side.rounds.setdefault((kind, connections), []).append(one)
         _print(ours, theirs)
+        _print_raw(ours, _raw_limit(superuser, clinic, seconds))
         for side in sides:
             grown = _count(superuser, side) - before[side.name]
             print(f"  {side.name}: {side.written:,} writes answered, {grown:,} rows more, audit rows as many: "
@@ -142,6 +144,61 @@ def _ratio(ours: list[Round], theirs: list[Round], what: str) -> float:
 
 def _mark(measured: float, target: float) -> str:
     return "reached" if measured >= target else "MISSED "
+
+
+# --- What the database alone can do ----------------------------------------------------------------------------------
+
+_RAW = {
+    "get": "SELECT p.* FROM patient p WHERE p.id = (SELECT r.id FROM race_ids r WHERE r.n = :n);",
+    "page": "SELECT * FROM patient WHERE document_type_id = 1 ORDER BY created_at DESC, id DESC LIMIT 21;",
+    "post": """WITH p AS (
+            INSERT INTO patient (id, tenant_id, first_name, first_last_name, second_last_name, birth_date, gender_id,
+                document_type_id, document_number, cell_phone, email)
+            VALUES (gen_random_uuid(), '{tenant}', 'Raw', 'Runner', 'Two', '1990-05-17', 2, 1, :n::text, '3001234567',
+                'raw@example.com') RETURNING id, tenant_id)
+        INSERT INTO audit_log (tenant_id, action, entity, entity_id) SELECT tenant_id, 'raw', 'patient', id FROM p;""",
+}
+
+
+def _raw_limit(superuser: str, clinic: LargeClinic, seconds: int) -> dict[tuple[str, int], float]:
+    """Transactions a second of the same SELECT and INSERT by pgbench on the peer's rows, each in a transaction."""
+    program = servers.postgres_program("pgbench")
+    where = psycopg.conninfo.conninfo_to_dict(superuser)
+    environment = {**os.environ, "PGPASSWORD": "peer-password"}
+    with psycopg.connect(superuser, dbname="peer", autocommit=True) as admin:
+        admin.execute("CREATE TABLE race_ids (n int PRIMARY KEY, id uuid NOT NULL)")
+        admin.execute("GRANT SELECT ON race_ids TO peer")
+        with admin.cursor().copy("COPY race_ids FROM STDIN") as copy:
+            for number, sample in enumerate(clinic.samples[:2000], 1):
+                copy.write_row([number, sample["id"]])
+        most = admin.execute("SELECT count(*) FROM race_ids").fetchone()[0]
+    rates = {}
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+        for kind, statement in _RAW.items():
+            script.seek(0)
+            script.truncate()
+            statement = statement.replace("{tenant}", clinic.tenant_id)
+            script.write(f"\\set n random(1, {most})\nBEGIN;\nSET LOCAL app.tenant_id = '{clinic.tenant_id}';\n")
+            script.write(f"{' '.join(statement.split())}\nCOMMIT;\n")
+            script.flush()
+            for connections in CONNECTIONS:
+                done = subprocess.run(
+                    ["taskset", "-c", APP_CORE, str(program), "-n", "-M", "prepared", "-j", "1", "-c", str(connections),
+                     "-T", str(seconds), "-f", script.name, "-h", where["host"], "-p", str(where.get("port", 5432)),
+                     "-U", "peer", "peer"],
+                    env=environment, capture_output=True, text=True, check=True,
+                )  # fmt: skip
+                told = next(line for line in done.stdout.splitlines() if line.startswith("tps = "))
+                rates[kind, connections] = float(told.split()[2])
+    return rates
+
+
+def _print_raw(ours: Side, raw: dict[tuple[str, int], float]) -> None:
+    print("\n  pgbench, the same SELECT and INSERT in BEGIN, SET LOCAL, COMMIT; goal: ours within 0.4 of it")
+    for (kind, connections), rate in raw.items():
+        share = _median(ours.rounds[kind, connections], "rate") / rate
+        line = f"  {KINDS[kind]:<12}{connections:>3}{rate:>10,.0f} /s   ours ÷ pgbench {share:.2f}"
+        print(f"{line}   0.4 {_mark(share, 0.4)}")
 
 
 # --- The two sides ---------------------------------------------------------------------------------------------------
