@@ -23,8 +23,9 @@ from django.utils.module_loading import import_string
 from accounts.api_keys.fast_lane import LONGEST_BODY, TRIED, FastLane
 from tenancy.doors.addresses import client_address
 from tenancy.doors.limits import headers_for
+from tenancy.tenants.one_trip import Uncertain
 
-from . import metrics
+from . import errors, metrics
 from .middleware import REQUEST_ID, RequestLogMiddleware
 
 LANE = "accounts.api_keys.fast_lane.FastLane"
@@ -76,7 +77,7 @@ class ShortWay:
         structlog.contextvars.bind_contextvars(request_id=request.request_id, ip=client_address(request))
         try:
             with metrics.IN_FLIGHT.track_inprogress():
-                response = self._lane.answer(request, path)
+                response = self._answer(request, path)
             if response is None:
                 return self._django(_handed_on(environ, request), start_response)
             self._write(request, response, time.perf_counter() - started)
@@ -85,6 +86,13 @@ class ShortWay:
         headers = [*response.items(), *self._learned(environ), ("X-Request-ID", request.request_id)]
         start_response(f"{response.status_code} {response.reason_phrase}", [*headers, *headers_for(request).items()])
         return [response.content]
+
+    def _answer(self, request: PlainRequest, path: str) -> HttpResponse | None:
+        try:
+            return self._lane.answer(request, path)
+        except Uncertain as lost:
+            # Django must not try it a second time: nobody knows whether it is there.
+            return errors.respond(WSGIRequest(request.META), errors.unavailable(lost))
 
     def _learned(self, environ: Mapping[str, Any]) -> Headers:
         """What the layers in front of the lane add to an answer, for this scheme."""

@@ -17,8 +17,9 @@ from functools import lru_cache
 from typing import NoReturn
 
 import structlog
-from django.db import DEFAULT_DB_ALIAS, connections
-from psycopg import Connection, OperationalError, pq
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
+from psycopg import Connection, pq
+from psycopg import OperationalError as ConnectionLost
 
 from tenancy.postgres.base import set_local_statement
 
@@ -36,6 +37,10 @@ class Refused(Unusable):
     """A rule of the database stands against it: a value that must be unique is there already, and the like."""
 
 
+class Uncertain(OperationalError):
+    """The connection was lost on the way: what was to be saved is there or is not. Only the caller can ask again."""
+
+
 def run_alone(tenant_id: uuid.UUID, statement: str, parameters: Sequence[str | None], *, durable: bool) -> list[tuple]:
     """The rows of one statement, as texts (None for NULL), from a transaction of its own.
 
@@ -47,7 +52,8 @@ def run_alone(tenant_id: uuid.UUID, statement: str, parameters: Sequence[str | N
     many writers share one flush. `durable=False` is for notes that may lose
     their last second when the server of the database dies, never for what
     somebody was told is saved. Raises Unusable inside a transaction that is
-    open already and for every error, Refused for one of class 23.
+    open already and for every error after which nothing is written, Refused for
+    one of class 23. Where `durable` and nobody can know, it raises Uncertain.
     """
     database = connections[DEFAULT_DB_ALIAS]
     if database.in_atomic_block:
@@ -57,12 +63,17 @@ def run_alone(tenant_id: uuid.UUID, statement: str, parameters: Sequence[str | N
     pgconn = raw.pgconn
     if pgconn.transaction_status != pq.TransactionStatus.IDLE:
         raise Unusable("A transaction is open.")
+    is_sent = False
     try:
+        _see_that_it_lives(pgconn)
         name = _prepare(raw, statement)
         values = [None if value is None else value.encode() for value in parameters]
+        is_sent = True
         results = _in_one_trip(pgconn, tenant_id, name, values, durable=durable)
-    except (OperationalError, OSError) as error:
+    except (ConnectionLost, OSError) as error:
         database.close()
+        if durable and is_sent:
+            raise Uncertain(type(error).__name__) from None
         raise Unusable(type(error).__name__) from None
     for result in results:
         if result.status not in _GOOD:
@@ -73,9 +84,18 @@ def run_alone(tenant_id: uuid.UUID, statement: str, parameters: Sequence[str | N
     ]
 
 
+def _see_that_it_lives(pgconn) -> None:
+    """Raise where the server has said something unasked, which is goodbye: nothing has been sent, that is certain."""
+    socket = select.poll()
+    socket.register(pgconn.socket, select.POLLIN)
+    if socket.poll(0):
+        raise ConnectionLost("The server has spoken first.")
+
+
 _GOOD = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 _STATEMENT = 3
 """Which of the results is the statement's: behind BEGIN and two settings."""
+_COMMIT = 4
 # Only a transaction that has written to the log waits for the disk; this message is in nobody's table.
 _FLUSH = b"SELECT pg_logical_emit_message(true, 'flush', '')"
 _ALWAYS = {b"alone_begin": b"BEGIN", b"alone_commit": b"COMMIT", b"alone_flush": _FLUSH}
@@ -100,7 +120,7 @@ def _in_one_trip(pgconn, tenant_id: uuid.UUID, name: bytes, values: list, *, dur
         return _read_until(pgconn, syncs)
     finally:
         # Where something of it is still on its way the connection is given up.
-        with suppress(OperationalError):
+        with suppress(ConnectionLost):
             pgconn.exit_pipeline_mode()
 
 
@@ -142,9 +162,10 @@ def _give_up(database, results: list[pq.abc.PGresult]) -> NoReturn:
     if code.startswith("23") and database.connection.pgconn.exec_(b"ROLLBACK").status == pq.ExecStatus.COMMAND_OK:
         raise Refused(f"SQLSTATE {code}")
     log.warning("statement_alone_failed", sqlstate=code)
+    is_committed = results[_COMMIT].status in _GOOD if len(results) > _COMMIT else False
     # A migration may have changed the tables below what was prepared.
     database.close()
-    raise Unusable(f"SQLSTATE {code}")
+    raise Uncertain(f"SQLSTATE {code}") if is_committed else Unusable(f"SQLSTATE {code}")
 
 
 def _text(value: bytes | None) -> str | None:
@@ -168,7 +189,7 @@ def _prepare(raw: Connection, statement: str) -> bytes:
 
 def _must(result: pq.abc.PGresult) -> None:
     if result.status not in _GOOD:
-        raise OperationalError("It could not be prepared.")
+        raise ConnectionLost("It could not be prepared.")
 
 
 @lru_cache

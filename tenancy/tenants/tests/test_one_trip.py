@@ -4,10 +4,13 @@ import secrets
 
 import pytest
 from django.db import connection, transaction
+from psycopg import OperationalError as ConnectionLost
+from psycopg import pq
 
+from tenancy.tenants import one_trip
 from tenancy.tenants.creation import as_texts
 from tenancy.tenants.models import Counter, Tenant, new_id
-from tenancy.tenants.one_trip import Refused, Unusable, run_alone
+from tenancy.tenants.one_trip import Refused, Uncertain, Unusable, run_alone
 
 ADD = "INSERT INTO tenants_counter (id, tenant_id, name, value) VALUES ($1::uuid, $2::uuid, $3, 1) RETURNING name"
 
@@ -83,6 +86,65 @@ def test_a_backend_that_was_killed_is_unusable_once(tenant):
 
     with pytest.raises(Unusable):
         add(tenant, "on a dead one")
+
+    assert add(tenant, "again") == [("again",)]
+
+
+def kill_at(monkeypatch, place):
+    """Kill this connection's backend when the results up to `place` have been read: 3 the statement, 4 COMMIT."""
+    real, killed = one_trip._read_until, []
+
+    def read(pgconn, syncs):
+        results = real(pgconn, syncs)
+        if not killed:
+            killed.append(True)
+            return [*results[:place], _Lost(), *results[place + 1 :]]
+        return results
+
+    monkeypatch.setattr(one_trip, "_read_until", read)
+
+
+class _Lost:
+    """What libpq makes of a server that went away."""
+
+    status = pq.ExecStatus.FATAL_ERROR
+
+    def error_field(self, _field):
+        return b"57P01"
+
+
+def test_a_server_lost_before_the_commit_has_written_nothing(tenant, monkeypatch):
+    real = one_trip._in_one_trip
+    monkeypatch.setattr(one_trip, "_in_one_trip", lambda *a, **k: [*real(*a, **k)[:3], _Lost(), _Aborted()])
+
+    with pytest.raises(Unusable):
+        add(tenant, "before")
+
+
+class _Aborted:
+    status = pq.ExecStatus.PIPELINE_ABORTED
+
+
+def test_a_server_lost_after_the_commit_leaves_it_uncertain(tenant, monkeypatch):
+    kill_at(monkeypatch, 5)
+
+    with pytest.raises(Uncertain):
+        add(tenant, "after")
+
+    assert counted(tenant, "after") == 1
+
+
+def test_a_connection_that_breaks_on_the_way_leaves_a_write_uncertain_and_a_note_not(tenant, monkeypatch):
+    add(tenant, "warm")
+
+    def breaks(pgconn, syncs):
+        raise ConnectionLost("gone")
+
+    for durable, said in ((True, Uncertain), (False, Unusable)):
+        with monkeypatch.context() as patch:
+            patch.setattr(one_trip, "_read_until", breaks)
+            with pytest.raises(said):
+                add(tenant, f"on the way {durable}", durable=durable)
 
     assert add(tenant, "again") == [("again",)]
 
