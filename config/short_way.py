@@ -23,7 +23,6 @@ from django.utils.module_loading import import_string
 from accounts.api_keys.fast_lane import LONGEST_BODY, TRIED, FastLane
 from tenancy.doors.addresses import client_address
 from tenancy.doors.limits import headers_for
-from tenancy.tenants.one_trip import Uncertain
 
 from . import errors, metrics
 from .middleware import REQUEST_ID, RequestLogMiddleware
@@ -90,9 +89,9 @@ class ShortWay:
     def _answer(self, request: PlainRequest, path: str) -> HttpResponse | None:
         try:
             return self._lane.answer(request, path)
-        except Uncertain as lost:
-            # Django must not try it a second time: nobody knows whether it is there.
-            return errors.respond(WSGIRequest(request.META), errors.unavailable(lost))
+        except Exception:
+            # Django must not try it a second time: nobody knows how far it came. A lost database is 503.
+            return errors.failure(WSGIRequest(request.META))
 
     def _learned(self, environ: Mapping[str, Any]) -> Headers:
         """What the layers in front of the lane add to an answer, for this scheme."""

@@ -47,7 +47,8 @@ _KEY = f"""
       AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp()) AND t.is_active
       AND k.last_used_at > clock_timestamp() - interval '{NOTED_SECONDS} s'
       AND k.scopes = %s::jsonb
-      AND k.id = %s::uuid AND k.name = %s::text AND t.country = %s::text AND t.time_zone = %s::text
+      AND k.id = %s::uuid AND k.name = %s::text AND k.requests_per_minute = %s::int
+      AND t.country = %s::text AND t.time_zone = %s::text
       AND EXISTS (SELECT FROM audit_auditactor a
                   WHERE a.tenant_id = k.tenant_id AND a.id = %s::uuid AND a.label = %s::text)
       AND EXISTS (SELECT FROM audit_audithead h WHERE h.tenant_id = k.tenant_id)
@@ -167,7 +168,8 @@ def answer(json: str, status: int, headers: Mapping[str, str]) -> HttpResponse:
 
 def _remembered(by: ApiKey, actor: models.Model) -> list[Any]:
     tenant, scopes = by.tenant, orjson.dumps(by.scopes).decode()
-    return [by.tenant_id, by.key_hash, scopes, by.pk, by.name, tenant.country, tenant.time_zone, actor.pk, actor.label]
+    key = [by.tenant_id, by.key_hash, scopes, by.pk, by.name, by.requests_per_minute]
+    return [*key, tenant.country, tenant.time_zone, actor.pk, actor.label]
 
 
 @lru_cache(maxsize=256)

@@ -165,7 +165,7 @@ RESOURCES: dict[str, FastResource] = {}
 
 
 def register(resource: FastResource) -> FastResource:
-    """Let the plain reads of a resource take the lane. Called by rooms from `AppConfig.ready`."""
+    """Let the plain reads of a resource take the lane. Called by rooms where their door is declared."""
     RESOURCES[resource.path] = resource
     return resource
 
@@ -224,7 +224,7 @@ class FastLane:
         if path.endswith("//") or not _is_plain_json(request.META):
             return None
         given = fast_creates.read_body(resource, request.body, by)
-        if given is None or not _count(request, key):
+        if given is None or not _count(request, (str(by.pk), by.requests_per_minute)):
             return None
         made = fast_creates.create(resource, given, caller)
         if made is None:
@@ -236,7 +236,7 @@ class FastLane:
         return made.response
 
     def _one(self, request, resource, key, pk) -> HttpResponse | None:
-        if request.META.get("QUERY_STRING") or not (counted := _count(request, key)):
+        if request.META.get("QUERY_STRING") or not (counted := _count(request, _known_keys.get(key.key_hash))):
             return None
         parameters = [str(key.tenant_id), key.key_hash, resource.scopes, pk]
         if resource.look:
@@ -249,7 +249,7 @@ class FastLane:
 
     def _page(self, request, resource, key) -> HttpResponse | None:
         asked = _read_list(resource, request.META.get("QUERY_STRING", ""))
-        if asked is None or not (counted := _count(request, key)):
+        if asked is None or not (counted := _count(request, _known_keys.get(key.key_hash))):
             return None
         size, filters = asked
         remembered = (key.tenant_id, resource.path, tuple(filters.items()))
@@ -299,12 +299,11 @@ class _Counted:
     usage: Usage | None = None
 
 
-def _count(request, key: SentKey) -> _Counted | None:
-    """Count the request, or None where it has to wait: the usual way says so.
+def _count(request, known: tuple[str, int] | None) -> _Counted | None:
+    """Count the request by the id and rate of its key, where they are known; None where it has to wait.
 
     Remembered is which id a key has, never that it is good: that is asked of the database every time.
     """
-    known = _known_keys.get(key.key_hash)
     if known is None or not settings.API_KEY_RATE_LIMIT:
         return _Counted()
     key_id, rate = known
@@ -326,7 +325,7 @@ def _told(request, resource, key: SentKey, row: tuple, counted: _Counted, ending
         if len(_known_keys) > MOST_REMEMBERED:
             _known_keys.clear()
         _known_keys[key.key_hash] = key_id, int(rate)
-    if counted.usage is None and _count(request, key) is None:
+    if counted.usage is None and _count(request, (key_id, int(rate))) is None:
         return False
     _name(request, f"{resource.path}{ending}", str(key.tenant_id), key_id)
     return True

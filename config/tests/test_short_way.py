@@ -6,6 +6,7 @@ import json
 import pytest
 import structlog
 from django.conf import settings
+from django.db import OperationalError, connections
 
 from accounts.api_keys import fast_lane
 from accounts.api_keys import services as keys
@@ -237,3 +238,29 @@ def test_a_write_that_nobody_knows_of_is_503_and_django_does_not_try_again(house
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     assert answer.json()["detail"]
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_database_that_is_away_is_503_and_not_a_crash(house, monkeypatch, method):
+    def away(*args, **options):
+        raise OperationalError("nobody there")
+
+    connections["default"].close()
+    monkeypatch.setattr(type(connections["default"]), "connect", away)
+
+    answer = house.ask(method, house.path if method == "GET" else "/v1/patients", BODY if method == "POST" else None)
+
+    assert answer.status_code == 503
+    assert answer.json()["detail"]
+
+
+def test_a_fault_of_the_lane_is_500_with_its_trace(house, monkeypatch):
+    def fail(*args, **options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("accounts.api_keys.fast_creates.create", fail)
+
+    answer = house.ask("POST", "/v1/patients", BODY, HTTP_X_REQUEST_ID="n8n-11")
+
+    assert (answer.status_code, answer.json()["trace_id"]) == (500, "n8n-11")
+    assert structlog.contextvars.get_contextvars() == {}

@@ -64,12 +64,9 @@ class Creation:
         with connection.cursor() as cursor:
             cursor.execute(sql, values)
             (number,) = cursor.fetchone()
-        self.is_written(number)
-
-    def is_written(self, number: int | str) -> None:
-        """Let the instance know that it is in the database."""
         if self.counter:
-            setattr(self.row, NUMBERED, int(number))
+            setattr(self.row, NUMBERED, number)
+        # What save() would have noted.
         self.row._state.adding, self.row._state.db = False, connection.alias
 
     def parts(self, condition: str) -> list[Part]:

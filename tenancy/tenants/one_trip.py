@@ -48,17 +48,22 @@ def run_alone(tenant_id: uuid.UUID, statement: str, parameters: Sequence[str | N
     transaction lets go of its locks without waiting for the disk. With
     `durable=True` the answer waits for it: a second transaction goes along
     behind it with a message in the log, and that is on the disk only after all
-    that was written before it. So whoever holds a clinic's chain holds it for microseconds, and
-    many writers share one flush. `durable=False` is for notes that may lose
-    their last second when the server of the database dies, never for what
-    somebody was told is saved. Raises Unusable inside a transaction that is
+    that was written before it. So whoever holds a clinic's chain holds it for
+    microseconds, and many writers share one flush. `durable=False` is for notes
+    that may lose their last second when the server of the database dies, never
+    for what somebody was told is saved.
+
+    Raises Unusable inside a transaction that is
     open already and for every error after which nothing is written, Refused for
     one of class 23. Where `durable` and nobody can know, it raises Uncertain.
     """
     database = connections[DEFAULT_DB_ALIAS]
     if database.in_atomic_block:
         raise Unusable("A transaction is open.")
-    database.ensure_connection()
+    try:
+        database.ensure_connection()
+    except OperationalError as error:
+        raise Unusable(type(error).__name__) from None
     raw = database.connection
     pgconn = raw.pgconn
     if pgconn.transaction_status != pq.TransactionStatus.IDLE:
