@@ -43,16 +43,22 @@ class KeyForm(PlainText, forms.Form):
         return data
 
 
-class RotateForm(forms.Form):
-    """How long the old key lives on."""
+class OverlapForm(forms.Form):
+    """How long what is replaced lives on. Subclasses say it in their own words."""
 
     mark_required = False
+    hours = forms.ChoiceField(choices=OVERLAPS)
+
+    @property
+    def overlap(self) -> timedelta:
+        return timedelta(hours=int(self.cleaned_data["hours"]))
+
+
+class RotateForm(OverlapForm):
+    """How long the old key lives on."""
+
     hours = forms.ChoiceField(
         label=_("The old key lives on for"),
         choices=OVERLAPS,
         help_text=_("Time to put the new key into the program that uses it."),
     )
-
-    @property
-    def overlap(self) -> timedelta:
-        return timedelta(hours=int(self.cleaned_data["hours"]))

@@ -11,13 +11,8 @@ from tenancy.doors.plain_text import PlainText
 from tenancy.events.models import Endpoint
 from tenancy.events.registry import ALL, all_types
 
-OVERLAPS = [
-    ("24", _("One day")),
-    ("168", _("One week")),
-    ("720", _("30 days")),
-    ("1", _("One hour")),
-    ("0", _("Not at all: it ends now")),
-]
+from .forms import OVERLAPS, OverlapForm
+
 SPANS = [
     ("1", _("the last hour")),
     ("24", _("the last day")),
@@ -79,19 +74,14 @@ class WebhookForm(PlainText, forms.Form):
         return data | {"event_types": [ALL] if everything else self.cleaned_data["event_types"]}
 
 
-class RotateSecretForm(forms.Form):
+class RotateSecretForm(OverlapForm):
     """How long the old secret signs along."""
 
-    mark_required = False
     hours = forms.ChoiceField(
         label=_("The old secret is valid for"),
         choices=OVERLAPS,
         help_text=_("Time to put the new secret into the receiver. Meanwhile both sign."),
     )
-
-    @property
-    def overlap(self) -> timedelta:
-        return timedelta(hours=int(self.cleaned_data["hours"]))
 
 
 class ResendForm(forms.Form):

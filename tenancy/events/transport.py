@@ -198,7 +198,7 @@ def _left(deadline: float) -> float:
     return left
 
 
-class _Socket(socket.socket):
+class _Hurried:
     """A socket whose every wait is cut to what is left: one byte a second does not keep anybody."""
 
     deadline = 0.0
@@ -212,18 +212,12 @@ class _Socket(socket.socket):
         return super().sendall(*args, **kwargs)
 
 
-class _TlsSocket(ssl.SSLSocket):
+class _Socket(_Hurried, socket.socket):
+    """In the clear."""
+
+
+class _TlsSocket(_Hurried, ssl.SSLSocket):
     """The same under TLS."""
-
-    deadline = 0.0
-
-    def recv_into(self, *args, **kwargs):
-        _before_reading(self, self.deadline)
-        return super().recv_into(*args, **kwargs)
-
-    def sendall(self, *args, **kwargs):
-        self.settimeout(_left(self.deadline))
-        return super().sendall(*args, **kwargs)
 
 
 @cache

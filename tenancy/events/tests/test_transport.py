@@ -1,5 +1,6 @@
 """One request to a stranger's server stays bounded whatever that server does (WH-04, WH-05, WH-07, WH-08)."""
 
+import re
 import socket
 import ssl
 import struct
@@ -147,9 +148,20 @@ def test_wh04_a_name_that_turns_inside_between_tries_is_not_called(receiver, mon
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
+def read_request(connection):
+    """Head and body, whole: who closes with something unread resets the connection instead of ending it."""
+    sent = connection.recv(65536)
+    while b"\r\n\r\n" not in sent:
+        sent += connection.recv(65536)
+    head, _, body = sent.partition(b"\r\n\r\n")
+    length = int(re.search(rb"(?i)content-length: *([0-9]+)", head)[1])
+    while len(body) < length:
+        body += connection.recv(65536)
+
+
 def speak(*parts, pause=0.0, endless=False):
     def talk(connection):
-        connection.recv(65536)
+        read_request(connection)
         for part in parts:
             connection.sendall(part)
             time.sleep(pause)
