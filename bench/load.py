@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from urllib.parse import urlencode
 
 
@@ -15,6 +16,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def wait_for_v1(address: str, key: str, *, seconds: float = 60) -> None:
+    """Until `/v1` answers a program with this key. Raises OSError when it does not."""
+    request = urllib.request.Request(f"http://{address}/v1/patients?limit=1", headers={"X-Api-Key": key})
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                answer.read()
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def sign_in(address: str, username: str, password: str, *, seconds: float = 30) -> str:

@@ -13,7 +13,6 @@ import os
 import statistics
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ import psycopg
 from bench import book, programs, report
 from bench.drill.receiver import Receiver
 from bench.large_clinic import PASSWORD, ROOT, LargeClinic, open_clinic
-from bench.load import free_port
+from bench.load import free_port, wait_for_v1
 from bench.programs import READS, WRITES, Told
 from bench.report import Figure, percentile
 
@@ -327,7 +326,7 @@ def _open_scene(clinic: LargeClinic, visits: int) -> Iterator[Scene]:
     with _serve(clinic) as (address, web):
         for job in (large, small):
             job["address"] = address
-        _wait(address, large["key"])
+        wait_for_v1(address, large["key"])
         _fill_small(small)
         for job in (large, small):
             programs.run(job | {"seconds": 2, "writes": 0.0})  # warm
@@ -441,17 +440,3 @@ def _serve(clinic: LargeClinic) -> Iterator[tuple[str, int]]:
             group.ask_to_stop()
         for group in groups.values():
             group.stop(10)
-
-
-def _wait(address: str, key: str) -> None:
-    request = urllib.request.Request(f"http://{address}/v1/patients?limit=1", headers={"X-Api-Key": key})
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                answer.read()
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)

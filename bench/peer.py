@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ import psycopg
 from psycopg import sql
 
 from bench.large_clinic import ROOT, LargeClinic
-from bench.load import free_port
+from bench.load import free_port, wait_for_v1
 from scripts import servers
 
 PEER = ROOT.parent / "shared" / "bench"
@@ -221,7 +220,7 @@ def _carewright(clinic: LargeClinic, key: str) -> Iterator[Side]:
     environment = {**os.environ, **clinic.environment, "PUBLIC_URL": f"http://127.0.0.1:{port}"}
     with _server([*command, *options, "--port", str(port)], environment, ROOT, "carewright") as process:
         side = Side("Carewright", f"127.0.0.1:{port}", key, "carewright", process)
-        _wait(side)
+        wait_for_v1(side.address, side.key)
         yield side
 
 
@@ -236,7 +235,7 @@ def _peer(clinic: LargeClinic, superuser: str, key: str) -> Iterator[Side]:
     options = ["--no-access-log", "--log-level", "warning", "--port", str(port)]
     with _server([*command, *options], environment, PEER, "peer") as process:
         side = Side("peer", f"127.0.0.1:{port}", key, "peer", process)
-        _wait(side)
+        wait_for_v1(side.address, side.key)
         yield side
 
 
@@ -266,20 +265,6 @@ def _server(command, environment, folder, name) -> Iterator[subprocess.Popen]:
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(20)
-
-
-def _wait(side: Side) -> None:
-    request = urllib.request.Request(f"http://{side.address}/v1/patients?limit=1", headers={"X-Api-Key": side.key})
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                answer.read()
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 def _cpu(pid: int) -> float:
