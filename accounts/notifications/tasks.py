@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 def wake(tenant_id: str) -> None:
     """Ring for the worker. Nobody has to hear it: the poller looks within seconds."""
-    doorbell.ring(deliver, tenant_id)
+    doorbell.ring_once(deliver, tenant_id)
 
 
 @shared_task
@@ -23,6 +23,7 @@ def deliver(tenant_id):
 
     if not tenant_id:
         raise NoTenant("deliver was called without a tenant.")
+    doorbell.answered(deliver.name, tenant_id)
     if list_active_tenants().filter(pk=tenant_id).exists():
         sending.deliver_due(tenant_id)
 

@@ -1,6 +1,8 @@
 """Events through a real worker and a real broker, with kill -9 for each of them (security.md FA-02 to FA-04)."""
 
+import json
 import time
+from datetime import UTC, datetime
 
 import pytest
 from standardwebhooks import Webhook
@@ -8,10 +10,12 @@ from standardwebhooks import Webhook
 from accounts.notifications.tests.mail_server import wait_until
 from accounts.users.tests.factories import open_clinic
 from clinic.patients.tests.factories import PatientFactory
-from tenancy.events import services
+from config.celery import app
+from tenancy.events import services, tasks
 from tenancy.events.models import Delivery, Event
 from tenancy.events.tests.factories import SECRETS, open_endpoint
 from tenancy.events.tests.receivers import Receiver
+from tenancy.tenants import doorbell
 from tenancy.tenants.context import tenant_context
 
 from .workers import RECOVERY_SECONDS, kill, run_broker, run_worker
@@ -89,6 +93,27 @@ def test_s25_the_worker_hears_the_doorbell(house, broker, receiver, tmp_path):
     assert slowest < 2
     check(tenant, endpoint, receiver)
     assert len(receiver.got) == 21
+
+
+def test_many_commits_ring_once_and_a_busy_clinic_is_gathered(house, broker):
+    tenant, _endpoint = house
+    queued = app.connection_for_read().channel().client
+
+    def etas():
+        return [json.loads(text)["headers"]["eta"] for text in reversed(queued.lrange("celery", 0, -1))]
+
+    register(tenant, 5)
+    assert etas() == [None], "the first is heard at once, the others are the same ring"
+
+    doorbell.answered(tasks.deliver.name, tenant.id)
+    register(tenant, 5)
+    _first, second = etas()
+    assert 0 < (datetime.fromisoformat(second) - datetime.now(UTC)).total_seconds() <= doorbell.GATHER_SECONDS
+
+    time.sleep(doorbell.RECENT_SECONDS + 0.1)
+    doorbell.answered(tasks.deliver.name, tenant.id)
+    register(tenant, 1)
+    assert etas() == [None, second, None], "after a quiet second nobody waits"
 
 
 @pytest.mark.parametrize("point", POINTS)
