@@ -103,6 +103,11 @@ def words_of(text: str) -> list[str]:
     return kept.split()
 
 
+def document_key(number: str) -> str:
+    """What identity documents are compared by: letters and digits only, so that 10.203.040 is 10203040."""
+    return "".join(words_of(number))[:50]
+
+
 def spellings_of(name: str) -> set[str]:
     """The words a name may be looked for by: O'Brien as obrien and brien, Al-Sayed as sayed and alsayed."""
     return {word for table in (_WITHOUT_JOINERS, _APART) for word in words_of(name.translate(table))}

@@ -12,7 +12,7 @@ of both equal (docs/decisions/0017). Plain creates take it too (`fast_creates`).
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -75,6 +75,23 @@ class Filter:
     is_sure: bool = False
 
 
+@dataclass(frozen=True)
+class Name:
+    """What one row can be asked for by, other than its id: `/v1/patients/by-document/1/1020304050`.
+
+    `pattern` is what may stand behind the word, `read` makes the values of the
+    condition of its groups (`{0}`, `{1}` …), `route` says it without the values.
+    """
+
+    pattern: re.Pattern
+    condition: str
+    read: Callable[..., Sequence[str]]
+    route: str
+
+
+BY_ID = Name(re.compile(f"({UUID_FORM})"), "r.id = {0}::uuid", lambda pk: [pk], "/{pk}")
+
+
 @dataclass(frozen=True, eq=False)
 class FastResource:
     """A resource under `/v1` whose plain reads take the lane.
@@ -82,7 +99,8 @@ class FastResource:
     `permission` is what its usual door asks for. `present` is the condition of
     rows that are there at all, `plain` of those that everybody with the right
     sees whole; the usual way answers for the others. `look` is how the trail
-    notes the reading of one row, "" where it does not. Lists begin with the
+    notes the reading of one row, "" where it does not. `names` are by what else
+    than its id one row is asked for, each by the word in its address. Lists begin with the
     last: by the column `latest_by`, a moment, where it is named, then by id.
     `sort` is what the usual door calls this order.
     """
@@ -94,6 +112,7 @@ class FastResource:
     plain: str = "true"
     look: str = ""
     filters: Mapping[str, Filter] = field(default_factory=dict)
+    names: Mapping[str, Name] = field(default_factory=dict)
     default_size: int = 20
     latest_by: str = ""
     sort: str = "created_at desc"
@@ -104,10 +123,20 @@ class FastResource:
         return "{" + ",".join(f'"{scope}"' for scope in _scopes_with(self.permission)) + "}"
 
     @cached_property
-    def one(self) -> str:
-        """Key and row; where the reading is noted, no row without the note. $4 is the row's id."""
+    def _ones(self) -> dict[str, str]:
+        return {}
+
+    def one(self, condition: str) -> str:
+        """The statement of one row by a condition (`Name`), made on first use."""
+        if condition not in self._ones:
+            self._ones[condition] = self._one_by(condition)
+        return self._ones[condition]
+
+    def _one_by(self, condition: str) -> str:
+        """Key and row; where the reading is noted ($4 is the note's id, $5 the request's), no row without the note."""
+        named = condition.format(*(f"${place}" for place in range(6 if self.look else 4, 10)))
         row = f"SELECT r.id, r.version, {self.rows.json} AS json FROM {self.rows.source}, k"  # noqa: S608
-        row += f" WHERE r.tenant_id = k.tenant_id AND r.id = $4::uuid AND {self.present} AND {self.plain}"
+        row += f" WHERE r.tenant_id = k.tenant_id AND {named} AND {self.present} AND {self.plain}"
         if not self.look:
             return (
                 f"WITH {_KEY}, r AS ({row})"  # noqa: S608
@@ -115,8 +144,8 @@ class FastResource:
             )
         look = f"""
             INSERT INTO audit_auditread (id, tenant_id, at, actor_ref, kind, object_type, object_id, reason, request_id)
-            SELECT $5::uuid, k.tenant_id, clock_timestamp(), a.id, '{self.look}', '{self.rows.model._meta.model_name}',
-                r.id::text, '', $6
+            SELECT $4::uuid, k.tenant_id, clock_timestamp(), a.id, '{self.look}', '{self.rows.model._meta.model_name}',
+                r.id::text, '', $5
             FROM r, k JOIN audit_auditactor a ON a.tenant_id = k.tenant_id AND a.kind = 'api_key' AND a.ref_id = k.id
             RETURNING 1
         """  # noqa: S608
@@ -174,6 +203,7 @@ class FastLane:
     """The middleware. Stands before everything that looks at sessions and languages, behind what names and logs."""
 
     ONE = re.compile(rf"(/v1/[a-z-]+)/({UUID_FORM})/?")
+    NAMED = re.compile(r"(/v1/[a-z-]+)/([a-z-]+)/(.+?)/?")
     MANY = re.compile(r"(/v1/[a-z-]+)/?")
 
     def __init__(self, get_response):
@@ -210,10 +240,15 @@ class FastLane:
     def _read(self, request, path: str, key: SentKey) -> HttpResponse | None:
         if found := self.ONE.fullmatch(path):
             resource = RESOURCES.get(found[1])
-            return resource and self._one(request, resource, key, found[2])
+            return resource and self._one(request, resource, key, BY_ID, [found[2]])
         if found := self.MANY.fullmatch(path):
             resource = RESOURCES.get(found[1])
             return resource and self._page(request, resource, key)
+        if found := self.NAMED.fullmatch(path):
+            resource = RESOURCES.get(found[1])
+            name = resource and resource.names.get(found[2])
+            said = name and name.pattern.fullmatch(found[3])
+            return said and self._one(request, resource, key, name, name.read(*said.groups()))
         return None
 
     def _create(self, request, path: str, key: SentKey) -> HttpResponse | None:
@@ -235,14 +270,14 @@ class FastLane:
         _name(request, resource.path, str(by.tenant_id), str(by.pk))
         return made.response
 
-    def _one(self, request, resource, key, pk) -> HttpResponse | None:
+    def _one(self, request, resource, key, name, values) -> HttpResponse | None:
         if request.META.get("QUERY_STRING") or not (counted := _count(request, _known_keys.get(key.key_hash))):
             return None
-        parameters = [str(key.tenant_id), key.key_hash, resource.scopes, pk]
+        parameters = [str(key.tenant_id), key.key_hash, resource.scopes]
         if resource.look:
             parameters += [str(new_id()), request.request_id[:64]]
-        rows = run_alone(key.tenant_id, resource.one, parameters, durable=False)
-        if len(rows) != 1 or not _told(request, resource, key, rows[0], counted, "/{pk}"):
+        rows = run_alone(key.tenant_id, resource.one(name.condition), [*parameters, *values], durable=False)
+        if len(rows) != 1 or not _told(request, resource, key, rows[0], counted, name.route):
             return None
         *_key, json, version = rows[0]
         return _respond(json, {"ETag": f'"{version}"'})

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from clinic.names import words_of
+from clinic.names import document_key, words_of
 from clinic.patients import services as patients
 from clinic.patients.models import DocumentType, Gender, Patient, PatientIdentifier
 from clinic.practitioners import services as practitioners
@@ -197,7 +197,7 @@ def _own_numbers(mapped: Mapped) -> list[Number]:
 
 
 def _document_key(mapped: Mapped) -> tuple[str, str]:
-    number = "".join(words_of(mapped.values.get("document_number", "")))[:50]
+    number = document_key(mapped.values.get("document_number", ""))
     return (mapped.values.get("document_type", ""), number) if number else ("", "")
 
 

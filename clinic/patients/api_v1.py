@@ -1,5 +1,6 @@
 """The door of patients for other servers: `/v1/patients` and the lists its fields are taken from (Secre, S6 to S9)."""
 
+import re
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +14,10 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.api_keys import fast_creates
-from accounts.api_keys.fast_lane import FastResource, Filter, register
+from accounts.api_keys.fast_lane import FastResource, Filter, Name, register
 from accounts.api_keys.once import make_once
 from accounts.permissions import Permission
+from clinic.names import document_key
 from tenancy.doors.clear import ClearPayload
 from tenancy.doors.compiled import CompiledRows
 from tenancy.doors.etags import check_if_match, etag_for, not_modified
@@ -239,6 +241,14 @@ FAST = register(
                 # Nobody finds a restricted chart by what it says.
                 "r.restricted_at IS NULL AND r.document_type_id = {0}::smallint",
                 lambda text: text.isascii() and text.isdecimal() and len(text) < 4,
+            )
+        },
+        names={
+            "by-document": Name(
+                re.compile(r"([0-9]{1,3})/([0-9A-Za-z.-]{1,50})"),
+                "r.document_type_id = {0}::smallint AND r.document_key = {1}",
+                lambda type, number: (type, document_key(number)),
+                "/by-document/{type}/{number}",
             )
         },
     )

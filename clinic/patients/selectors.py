@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from accounts.users.models import Membership
 from accounts.users.selectors import list_members_who_may, may_have
-from clinic.names import fold, words_of
+from clinic.names import document_key, fold, words_of
 from tenancy.audit import selectors as audit_selectors
 from tenancy.audit.models import AuditRead
 from tenancy.rules import NotAllowed
@@ -124,7 +124,7 @@ def list_patients_with(
     if document_type:
         patients = patients.filter(document_type=document_type)
     if document_number:
-        key = "".join(words_of(document_number))[:50]
+        key = document_key(document_number)
         patients = patients.filter(document_key=key) if key else patients.none()
         if not document_type:  # the index of documents begins with the type
             patients = patients.filter(id__in=patients_under({key}))
@@ -147,7 +147,7 @@ def get_patient_by_document(document_type: DocumentType, document_number: str, *
 
 def is_archived(document_type: DocumentType, document_number: str) -> bool:
     """Whether the patient with this document is archived; lists and documents do not find them then."""
-    key = "".join(words_of(document_number))[:50]
+    key = document_key(document_number)
     return Patient.objects.filter(document_type=document_type, document_key=key, archived_at__isnull=False).exists()
 
 

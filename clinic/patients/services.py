@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.users.models import Membership
-from clinic.names import fold, from_given_and_family, words_of
+from clinic.names import document_key, fold, from_given_and_family
 from tenancy.audit import services as audit
 from tenancy.events import services as events
 from tenancy.rules import RuleBroken, StaleVersion
@@ -227,7 +227,7 @@ def _assign(patient: Patient, data: dict[str, Any]) -> None:
     patient.email = patient.email.lower()
     patient.country = patient.country.upper()
     patient.is_deceased = bool(patient.is_deceased or patient.died_on)
-    patient.document_key = "".join(words_of(patient.document_number))[:50]
+    patient.document_key = document_key(patient.document_number)
     if not patient.document_number:
         patient.document_type = None
     if patient.allergies and patient.allergy_status == Patient.AllergyStatus.NOT_ASKED:

@@ -7,7 +7,7 @@ from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext as _
 
 from accounts.users.models import Membership
-from clinic.names import fold, split_name, words_of
+from clinic.names import document_key, fold, split_name
 from tenancy.audit import services as audit
 from tenancy.rules import RuleBroken
 
@@ -162,7 +162,7 @@ def _assign(row: Organization | Practitioner, data: dict[str, Any]) -> None:
         setattr(row, name, " ".join(value.split()) if is_line else value)
     row.email = row.email.lower()
     if isinstance(row, Practitioner):
-        row.document_key = "".join(words_of(row.document_number))[:50] if row.document_type_id else ""
+        row.document_key = document_key(row.document_number) if row.document_type_id else ""
     # Somebody known by a family name only is fine; somebody without any name is not.
     optional = ["first_name"] if getattr(row, "first_last_name", "") else []
     row.full_clean(exclude=["tenant", "member", *optional], validate_unique=False, validate_constraints=False)

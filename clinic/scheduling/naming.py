@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from clinic.names import fold, words_of
+from clinic.names import document_key, fold
 from clinic.patients.models import DocumentType, Patient
 from clinic.patients.selectors import ChartRestricted
 from clinic.places.models import Location
@@ -43,8 +43,10 @@ def find_patient(
     if id is not None:
         people = people.filter(pk=id)
     if document_number:
-        people = people.filter(restricted_at=None, document_type=document_type, document_key=_key(document_number))
-    found = people.first() if id is not None or _key(document_number) else None
+        people = people.filter(
+            restricted_at=None, document_type=document_type, document_key=document_key(document_number)
+        )
+    found = people.first() if id is not None or document_key(document_number) else None
     if found is None:
         raise NotKnown(_("There is no patient with this document."), code="unknown_patient")
     if found.is_masked:
@@ -56,7 +58,7 @@ def find_doctor(
     *, by: Any, id: UUID | None = None, document_type: DocumentType | None = None, document_number: str = ""
 ) -> Practitioner:
     """The practitioner of a visit, as `find_patient`. A clinic that keeps no hours gets one who was not known yet."""
-    key = _key(document_number)
+    key = document_key(document_number)
     people = Practitioner.objects.filter(pk=id) if id is not None else Practitioner.objects.all()
     if document_number:
         people = people.filter(document_type=document_type, document_key=key)
@@ -114,10 +116,6 @@ def _first_called(table: type, name: str) -> Any:
     """A clinic has few of either, so they are compared here, blind to case and accents."""
     wanted = fold(name)
     return next((row for row in table.objects.filter(is_active=True).order_by("id") if fold(row.name) == wanted), None)
-
-
-def _key(number: str) -> str:
-    return "".join(words_of(number))[:50]
 
 
 def _is_id(word: str) -> bool:

@@ -9,7 +9,7 @@ from django.http import Http404
 
 from accounts.permissions import Permission
 from accounts.users.models import Membership
-from clinic.names import words_of
+from clinic.names import document_key
 from clinic.patients.models import Patient
 from clinic.patients.search import patients_under
 from clinic.places.models import Location
@@ -122,11 +122,11 @@ def list_visits(
         # The second bound follows from the first, and is the one the index knows.
         rows = rows.filter(ends_at__lte=ends_until, starts_at__lt=ends_until)
     if patient_document:
-        key = "".join(words_of(patient_document))[:50]
+        key = document_key(patient_document)
         people = Patient.objects.filter(restricted_at=None, document_key=key, id__in=patients_under({key}))
         rows = rows.filter(patient__in=people.values("id")) if key else rows.none()
     if doctor_document:
-        key = "".join(words_of(doctor_document))[:50]
+        key = document_key(doctor_document)
         doctors = Practitioner.objects.filter(document_key=key).values("id")
         rows = rows.filter(practitioner__in=doctors) if key else rows.none()
     exact = {"state": state, "modality": modality}

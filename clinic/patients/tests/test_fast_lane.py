@@ -77,6 +77,47 @@ def test_one_patient_is_the_same_both_ways(house, odd_patients):
         assert int(fast["Content-Length"]) == len(fast.content)
 
 
+@pytest.mark.parametrize("number", ["AB123456", "ab-123.456", "AB1234.56/"])
+def test_one_patient_by_document_is_the_same_both_ways(house, odd_patients, monkeypatch, number):
+    lines = []
+    monkeypatch.setattr("config.middleware.write_access", lines.append)
+
+    fast, usual = both(house, f"/v1/patients/by-document/5/{number}")
+
+    assert fast.json() == usual.json()
+    assert fast.json()["id"] == str(odd_patients[0].pk)
+    assert fast["ETag"] == usual["ETag"]
+    assert {line["route"] for line in lines} == {"/v1/patients/by-document/{type}/{number}"}
+    with tenant_context(house.tenant.pk):
+        looks = AuditRead.objects.filter(object_id=str(odd_patients[0].pk), kind="api")
+        assert looks.count() == 2
+
+
+@pytest.mark.parametrize("ending", ["1/AB123456", "5/AB12345", "CC/AB123456", "5/---", "999/AB123456", "5/AB%20123456"])
+def test_a_document_that_is_not_plainly_there_goes_the_usual_way(house, odd_patients, ending):
+    answer = house.get(f"/v1/patients/by-document/{ending}")
+
+    assert not took_the_lane(answer)
+    assert answer.status_code == (200 if "%20" in ending else 404)
+
+
+def test_nobody_without_a_number_is_found_by_an_empty_one(house, odd_patients):
+    with tenant_context(house.tenant.pk):
+        PatientFactory(document_type=DocumentType.objects.get(pk=1), document_number="")
+
+    assert house.get("/v1/patients/by-document/1/-").status_code == 404
+
+
+def test_a_restricted_or_archived_chart_is_not_found_by_its_document(house, odd_patients):
+    path = "/v1/patients/by-document/5/AB123456"
+    now = datetime.now(UTC)
+    for state in ({"restricted_at": now}, {"restricted_at": None, "archived_at": now}):
+        with tenant_context(house.tenant.pk):
+            Patient.objects.filter(pk=odd_patients[0].pk).update(**state)
+        answer = house.get(path)
+        assert (answer.status_code, took_the_lane(answer)) == (404, False)
+
+
 @pytest.mark.parametrize(
     "query", ["", "?limit=1", "?size=100", "?page_size=1", "?document_type_id=5", "?document_type_id=5&limit=1"]
 )
