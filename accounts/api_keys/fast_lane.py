@@ -258,10 +258,10 @@ class FastLane:
         by = caller.key
         if path.endswith("//") or not _is_plain_json(request.META):
             return None
-        given = fast_creates.read_body(resource, request.body, by)
-        if given is None or not _count(request, (str(by.pk), by.requests_per_minute)):
+        sent = fast_creates.read_body(resource, request.body, by, request.META.get(RETRY_KEY))
+        if sent is None or not _count(request, (str(by.pk), by.requests_per_minute)):
             return None
-        made = fast_creates.create(resource, given, caller)
+        made = fast_creates.create(resource, sent, caller)
         if made is None:
             _callers.pop(key.key_hash, None)
             return None
@@ -381,7 +381,7 @@ def _remember(request, path: str) -> None:
 
 
 def _is_plain_json(meta: Mapping[str, str]) -> bool:
-    """A whole body of plain JSON, no key for retries, and a caller who takes JSON."""
+    """A whole body of plain JSON, and a caller who takes JSON."""
     length = meta.get("CONTENT_LENGTH") or ""
     return (
         length.isdecimal()
@@ -390,7 +390,6 @@ def _is_plain_json(meta: Mapping[str, str]) -> bool:
         and meta.get("HTTP_ACCEPT", "*/*") in _ACCEPTED
         and not meta.get("QUERY_STRING")
         and not meta.get("HTTP_CONTENT_ENCODING")
-        and RETRY_KEY not in meta
     )
 
 

@@ -16,6 +16,8 @@ from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext as _
 
 from tenancy.rules import RuleBroken
+from tenancy.tenants.creation import Part
+from tenancy.tenants.models import new_id_text
 
 from .models import ApiKey, MadeOnce
 
@@ -35,7 +37,7 @@ def make_once(make: Callable[[], models.Model], *, by: Any, kind: str, key: str,
     """
     if not key:
         return make().pk, True
-    fingerprint = hashlib.sha256(orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    fingerprint = _fingerprint_of(sent)
     claim = MadeOnce(caller_id=first_of_line(by), kind=kind, key=key, fingerprint=fingerprint)
     try:
         with transaction.atomic():
@@ -49,6 +51,32 @@ def make_once(make: Callable[[], models.Model], *, by: Any, kind: str, key: str,
     made_id = make().pk
     MadeOnce.objects.filter(pk=claim.pk).update(object_id=made_id)
     return made_id, True
+
+
+def unused(tenant_id: UUID, caller_id: UUID, kind: str, key: str) -> tuple[str, list[Any]]:
+    """The condition of a larger statement that nothing was made under this key, with its values."""
+    return _UNUSED, [tenant_id, caller_id, kind, key]
+
+
+_UNUSED = """
+    NOT EXISTS (
+        SELECT FROM api_keys_madeonce o
+        WHERE o.tenant_id = %s::uuid AND o.caller_id = %s::uuid AND o.kind = %s::text AND o.key = %s::text
+    )
+"""
+_MADE = """
+    INSERT INTO api_keys_madeonce (id, tenant_id, caller_id, kind, key, fingerprint, object_id, made_at)
+    SELECT %s::uuid, %s::uuid, %s::uuid, %s::text, %s::text, %s::text, r.id, clock_timestamp() FROM r
+"""
+
+
+def part_of(tenant_id: UUID, caller_id: UUID, kind: str, key: str, sent: Any) -> Part:
+    """The note of `make_once`, in the statement that makes the thing as `r`. Who comes second is refused by it."""
+    return Part("once", _MADE, [new_id_text(), tenant_id, caller_id, kind, key, _fingerprint_of(sent)])
+
+
+def _fingerprint_of(sent: Any) -> str:
+    return hashlib.sha256(orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def first_of_line(by: Any) -> UUID:

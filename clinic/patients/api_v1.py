@@ -28,7 +28,7 @@ from tenancy.doors.refusals import FieldsRefused, problem
 from tenancy.doors.schema import page_of
 from tenancy.rules import RuleBroken
 
-from . import emergencies, event_types, selectors, services
+from . import custom_fields, emergencies, event_types, selectors, services
 from .models import DocumentType, Gender, Insurer, Lookup, Patient
 from .serializers_v1 import (
     V1PatientCreateSerializer,
@@ -66,7 +66,8 @@ SNAKE_EXAMPLE = {
     "idempotencyKey": "n8n-7f3a-item-0",
 }
 
-
+KIND = "patient"
+"""By which a key in the body remembers what it has made."""
 A_PAGE = page_of(V1PatientSerializer)
 
 
@@ -144,7 +145,7 @@ class PatientViewSet(GenericViewSet):
             pk, is_new = make_once(
                 lambda: services.create_patient(by=request.member, data=given.patient_data()),
                 by=request.member,
-                kind="patient",
+                kind=KIND,
                 key=key,
                 sent=request.data,
             )
@@ -259,14 +260,18 @@ FAST = register(
 fast_creates.register(
     fast_creates.FastCreate(
         path="/v1/patients",
-        payload=ClearPayload(V1PatientCreateSerializer, never=["idempotency_key"]),
+        kind=KIND,
+        payload=ClearPayload(V1PatientCreateSerializer),
         context=lambda tenant: {"country": tenant.country, "patient": None},
-        prepare=lambda given, by: services.prepare_registration(by=by, data=given.patient_data()),
+        prepare=lambda given, by, fields: services.prepare_registration(
+            by=by, data=given.patient_data(), fields=fields.defined
+        ),
         rows=FAST.rows,
         permissions=(Permission.PATIENT_CREATE, Permission.PATIENT_VIEW),
         action="patient_created",
         changes=services.changes_of_new,
         event=event_types.CREATED,
+        knowledge=fast_creates.Knowledge(custom_fields.look_at_fields, custom_fields.are_as_known),
     )
 )
 """Plain creates of patients, too (accounts.api_keys.fast_creates)."""

@@ -6,16 +6,19 @@ Secre 5.2, because other systems keep their own data there.
 """
 
 import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from accounts.users.models import Membership
 from tenancy.audit import services as audit
 from tenancy.rules import RuleBroken
+from tenancy.tenants.context import current_tenant_id
 
 from .models import CustomField, Patient, PatientFieldValue
 
@@ -67,11 +70,46 @@ def retire_custom_field(field: CustomField, *, by: Membership) -> CustomField:
     return field
 
 
-def check_custom_fields(values: Any, *, stored: dict[str, Any] | None = None) -> dict[str, Any]:
+def list_defined() -> list[CustomField]:
+    """The fields in use, in the clinic's order."""
+    return list(CustomField.objects.filter(is_active=True))
+
+
+@dataclass(frozen=True)
+class KnownFields:
+    """The fields in use at one moment, and the digest PostgreSQL makes of them."""
+
+    defined: Sequence[CustomField]
+    digest: str
+
+
+_DIGEST = f"""
+    (SELECT coalesce(md5(string_agg(f::text, ',' ORDER BY f.id)), '')
+     FROM {CustomField._meta.db_table} f WHERE f.tenant_id = %s::uuid AND f.is_active)
+"""  # noqa: S608
+
+
+def look_at_fields() -> KnownFields:
+    """The fields in use now, for who prepares patients outside of a transaction (`are_as_known`)."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_DIGEST}", [current_tenant_id()])
+        (digest,) = cursor.fetchone()
+    return KnownFields(list_defined(), digest)
+
+
+def are_as_known(known: KnownFields, patient: Patient) -> tuple[str, list[Any]] | None:
+    """The condition, with its values, that the fields are still those; None for a patient without any."""
+    return (f"{_DIGEST} = %s::text", [patient.tenant_id, known.digest]) if patient.custom_fields else None
+
+
+def check_custom_fields(
+    values: Any, *, stored: dict[str, Any] | None = None, fields: Collection[CustomField] | None = None
+) -> dict[str, Any]:
     """The values by key, those of defined fields as their type wants them.
 
     What is `stored` already stays as it is: a field defined or changed since
-    must not stand in the way of a new phone number. Raises ValidationError on
+    must not stand in the way of a new phone number. `fields` are those in use,
+    read where they are needed and not given. Raises ValidationError on
     `custom_fields`.
     """
     if not isinstance(values, dict):
@@ -82,7 +120,7 @@ def check_custom_fields(values: Any, *, stored: dict[str, Any] | None = None) ->
     same = {key: stored[key] for key in values if key in stored and stored[key] == values[key]}
     if len(same) == len(values):
         return same
-    defined = {field.key: field for field in CustomField.objects.filter(is_active=True)}
+    defined = {field.key: field for field in (list_defined() if fields is None else fields)}
     return {
         key: same[key] if key in same else _check_value(key, value, defined.get(key)) for key, value in values.items()
     }
@@ -102,14 +140,21 @@ def store_field_values(patient: Patient) -> None:
     """Bring the index of filterable custom fields up to date for one patient; a restricted chart is not in it."""
     if not patient.custom_fields and patient.version == 1:
         return
-    fields = CustomField.objects.filter(is_active=True, is_filterable=True)
     rows = [
-        PatientFieldValue(patient=patient, field=field, value=index_text(patient.custom_fields[field.key]))
-        for field in fields
-        if patient.custom_fields.get(field.key) not in (None, "") and not patient.is_restricted
+        PatientFieldValue(patient=patient, field=field, value=value)
+        for field, value in filterable_values(patient, list_defined())
     ]
     PatientFieldValue.objects.filter(patient=patient).delete()
     PatientFieldValue.objects.bulk_create(rows)
+
+
+def filterable_values(patient: Patient, fields: Collection[CustomField]) -> list[tuple[CustomField, str]]:
+    """What stands in the index for a patient, by field: nothing for a restricted chart."""
+    if patient.is_restricted:
+        return []
+    values = patient.custom_fields
+    filterable = [field for field in fields if field.is_filterable and values.get(field.key) not in (None, "")]
+    return [(field, index_text(values[field.key])) for field in filterable]
 
 
 def patients_with(key: str, value: Any):

@@ -24,7 +24,7 @@ from tenancy.audit import selectors as audit_selectors
 from tenancy.audit.models import AuditRead
 from tenancy.rules import NotAllowed
 
-from .custom_fields import patients_with
+from .custom_fields import list_defined, patients_with
 from .models import (
     ChartAccess,
     ChartRestriction,
@@ -212,7 +212,7 @@ def list_consents(patient: Patient) -> list[Consent]:
 
 def list_custom_fields() -> list[CustomField]:
     """The fields this clinic has added and still uses, in their order."""
-    return list(CustomField.objects.filter(is_active=True))
+    return list_defined()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Writing patients: one function for each thing a person can do. Each leaves a line in the audit trail."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, cast
@@ -19,8 +19,8 @@ from tenancy.rules import RuleBroken, StaleVersion
 from tenancy.tenants.creation import Creation, Rows
 
 from . import event_types
-from .custom_fields import check_custom_fields, store_field_values
-from .models import Consent, Patient, PatientIdentifier, PatientToken
+from .custom_fields import check_custom_fields, filterable_values, list_defined, store_field_values
+from .models import Consent, CustomField, Patient, PatientFieldValue, PatientIdentifier, PatientToken
 from .search import store_tokens, tokens_of
 from .selectors import TRACKED, require_open
 
@@ -39,13 +39,14 @@ class DuplicateDocument(RuleBroken):
     code = "duplicate_document"
 
 
-def build_patient(data: dict[str, Any]) -> Patient:
+def build_patient(data: dict[str, Any], *, fields: Collection[CustomField] | None = None) -> Patient:
     """A patient from field values, checked but not saved. Raises ValidationError by field.
 
-    Keys are field names of Patient (`WRITABLE`); anything else is a bug of the caller.
+    Keys are field names of Patient (`WRITABLE`); anything else is a bug of the caller. `fields` are the clinic's
+    own fields in use, read where they are needed and not given.
     """
     patient = Patient()
-    _assign(patient, data)
+    _assign(patient, data, fields)
     return patient
 
 
@@ -69,20 +70,25 @@ def create_patient(
     with _named_duplicate(patient), transaction.atomic():
         registration.write()
     _store_identifiers(patient, keys)
-    store_field_values(patient)
     audit.record("patient_created", patient, by=by, changes=changes_of_new(patient), reason=reason)
     events.emit(event_types.CREATED, patient, by=by)
     return patient
 
 
 def prepare_registration(
-    *, by: Membership | None, data: dict[str, Any], identifier_values: Iterable[str] = ()
+    *,
+    by: Membership | None,
+    data: dict[str, Any],
+    identifier_values: Iterable[str] = (),
+    fields: Collection[CustomField] | None = None,
 ) -> Creation:
     """A new patient with all that is written with it, checked and not written. Raises ValidationError by field.
 
-    Asks the database nothing where lookups come as rows and there are no custom fields.
+    Asks the database nothing where lookups come as rows and the clinic's own fields in use come as `fields`.
     """
-    patient = build_patient(data)
+    if fields is None:
+        fields = list_defined() if data.get("custom_fields") else ()
+    patient = build_patient(data, fields=fields)
     if by is not None and by._state.fields_cache.get("tenant"):
         patient.tenant = by.tenant  # read with the caller; the words need its country
     patient.updated_by = by.member if by else None
@@ -93,6 +99,10 @@ def prepare_registration(
             each=("token", sorted(tokens_of(patient, identifier_values))),
             numbered=True,
         )
+    ]
+    more += [
+        Rows(PatientFieldValue, {"patient_id": patient.pk, "field_id": field.pk, "value": value})
+        for field, value in filterable_values(patient, fields)
     ]
     if patient.habeas_data:
         consent = _consent(patient, by=by, kind=Consent.Kind.DATA_PROCESSING, granted=True)
@@ -217,7 +227,7 @@ def replace_demographics(
     return update_patient(patient, by=by, changes=changes, expected_version=expected_version)
 
 
-def _assign(patient: Patient, data: dict[str, Any]) -> None:
+def _assign(patient: Patient, data: dict[str, Any], fields: Collection[CustomField] | None = None) -> None:
     unknown = set(data) - WRITABLE
     if unknown:
         raise TypeError(f"A patient has no field {', '.join(sorted(unknown))}.")
@@ -244,7 +254,7 @@ def _assign(patient: Patient, data: dict[str, Any]) -> None:
     if patient._state.adding:
         known |= _HAVING_DEFAULTS - data.keys()  # what nobody gave is as empty as the model wants it
     patient.full_clean(exclude=known, validate_unique=False, validate_constraints=False)
-    patient.custom_fields = check_custom_fields(patient.custom_fields, stored=stored)
+    patient.custom_fields = check_custom_fields(patient.custom_fields, stored=stored, fields=fields)
 
 
 def _tidied(name: str, value: Any) -> Any:

@@ -398,12 +398,12 @@ def test_s27_cl03_tries_after_a_failure_of_ours_are_safe(make_api_key, monkeypat
     server = server_with(make_api_key()[1], raise_request_exception=False)
     body, calls = PATIENT | {"idempotencyKey": "execution-9:item-0"}, []
 
-    def once_broken(patient):
+    def once_broken(patient, keys):
         calls.append(patient)
         if len(calls) == 1:
             raise ZeroDivisionError
 
-    monkeypatch.setattr("clinic.patients.services.store_field_values", once_broken)
+    monkeypatch.setattr("clinic.patients.services._store_identifiers", once_broken)
     n8n = N8n(server)
     answer = n8n.send("POST", "/v1/patients", body)
 

@@ -19,6 +19,8 @@ from rest_framework import serializers
 
 from .payloads import LookupField, OneWord, PayloadSerializer
 
+UNRULED = type(serializers.DictField().child)
+"""The rule of values that have none."""
 Check = Callable[[Any, Mapping[str, Any]], Any]
 """From a value and the context to what the serializer makes of it; raises NotClear."""
 
@@ -172,13 +174,14 @@ def _word(field: OneWord) -> Check:
 
 
 @clear_form(serializers.DictField)
-def _empty_object(field: serializers.DictField) -> Check:
-    """An object with something in it has rules of its own."""
+def _object(field: serializers.DictField) -> Check:
+    """An object of whatever; one whose values have a rule of their own may only be empty."""
+    may_be_full = isinstance(field.child, UNRULED) and field.allow_empty
 
     def check(value, context):
-        if value != {} or type(value) is not dict:
+        if type(value) is not dict or (value and not may_be_full):
             raise NotClear
-        return {}
+        return value
 
     return check
 

@@ -16,11 +16,10 @@ from tenancy.tenants.context import get_current_tenant_id
 
 from . import services
 from .refusals import KeyInUse, KeyReused, check_key
-from .services import Attempt, OtherRequest, Reply, StillRunning
+from .services import OtherRequest, Reply, StillRunning
 
 API = re.compile(r"^/(api|v1|fhir)(/|$)")
 META = "HTTP_" + HEADER.upper().replace("-", "_")
-KEPT_HEADERS = ("Content-Type", "ETag", "Location", "Content-Language", "Content-Disposition")
 
 
 class RetryMiddleware:
@@ -70,10 +69,14 @@ class RetryMiddleware:
     def _claim(self, request) -> Reply | None:
         key = request.META[META]
         check_key(key)
-        address = request.path_info.rstrip("/")
-        sent = b"\0".join([address.encode(), request.META.get("QUERY_STRING", "").encode(), request.body])
-        caller = f"{request.member._meta.label_lower}:{request.member.pk}"
-        attempt = Attempt(caller=caller, route=_route(request.resolver_match.route), key=key, sent=sent)
+        attempt = services.attempt_of(
+            request.member,
+            services.route_of(request.resolver_match.route),
+            key,
+            address=request.path_info,
+            query=request.META.get("QUERY_STRING", ""),
+            body=request.body,
+        )
         try:
             reply = services.claim(attempt)
         except StillRunning:
@@ -89,7 +92,7 @@ class RetryMiddleware:
             transaction.set_rollback(True)
         if request.attempt is None or not 200 <= response.status_code < 300 or transaction.get_rollback():
             return response
-        headers = {name: response[name] for name in KEPT_HEADERS if name in response}
+        headers = {name: response[name] for name in services.KEPT_HEADERS if name in response}
         try:
             services.keep(request.attempt, Reply(response.status_code, headers, response.content))
         except StillRunning:
@@ -106,11 +109,6 @@ def _is_meant(request) -> bool:
         and request.member is not None
         and API.match(request.path_info) is not None
     )
-
-
-def _route(pattern: str) -> str:
-    """The route, the same with and without the slash at its end."""
-    return re.sub(r"/?\??\$?$", "", pattern)
 
 
 def _still_running() -> HttpResponse:

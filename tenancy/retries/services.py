@@ -10,6 +10,7 @@ gets it by asking again.
 
 import hashlib
 import hmac
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from functools import cache
 from typing import Any
 
 import orjson
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from tenancy import sealing
@@ -30,8 +31,21 @@ from .models import Answer, KeptAnswer, PlatformAnswer
 KEPT_FOR = timedelta(hours=24)
 PURPOSE = "kept answer"
 FINGERPRINT_PURPOSE = "fingerprint of a request"
+KEPT_HEADERS = ("Content-Type", "ETag", "Location", "Content-Language", "Content-Disposition")
 PLATFORM = uuid.UUID(int=0)
 """Stands for the clinic where there is none."""
+
+_FREE = f"""
+    pg_try_advisory_xact_lock(%s::bigint) AND NOT EXISTS (
+        SELECT FROM {Answer._meta.db_table} a
+        WHERE a.tenant_id = %s::uuid AND a.name = %s::text AND a.made_at > %s::timestamptz
+    )
+"""
+KEEPING = f"""
+    INSERT INTO {Answer._meta.db_table} (tenant_id, id, name, fingerprint, status, sealed, made_at)
+    VALUES (%s::uuid, %s::uuid, %s::text, %s::text, %s::smallint, %s::bytea, %s::timestamptz)
+"""  # noqa: S608
+"""As `keep`, of `kept_values`, where no answer is there, be it too old: that breaks a rule of the database."""
 
 
 class StillRunning(Exception):
@@ -67,6 +81,17 @@ class Attempt:
         return hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in map(str.encode, parts))).hexdigest()
 
 
+def attempt_of(by: models.Model, route: str, key: str, *, address: str, query: str, body: bytes) -> Attempt:
+    """A request as it is told from others: by who sent it, its address without the last slash, its query and body."""
+    sent = b"\0".join([address.rstrip("/").encode(), query.encode(), body])
+    return Attempt(caller=f"{by._meta.label_lower}:{by.pk}", route=route, key=key, sent=sent)
+
+
+def route_of(pattern: str) -> str:
+    """A route by its pattern, the same with and without the slash at its end."""
+    return re.sub(r"/?\??\$?$", "", pattern)
+
+
 def claim(attempt: Attempt) -> Reply | None:
     """Take the key for the rest of this transaction. None: do it. A Reply: it was done, answer this.
 
@@ -95,14 +120,29 @@ def keep(attempt: Attempt, reply: Reply) -> None:
     Raises StillRunning when somebody else has kept one since the claim (they
     ended between the claim's look and its lock): roll back what was done.
     """
-    row_id = new_id()
-    sealed = sealing.seal(orjson.dumps(dict(reply.headers)) + b"\n" + reply.body, purpose=PURPOSE, owner_id=row_id)
-    now = timezone.now()
-    values: list[Any] = [row_id, attempt.name, _fingerprints(attempt.sent)[0], reply.status, sealed, now]
+    values = kept_values(attempt, reply)
     with connection.cursor() as cursor:
-        cursor.execute(_statements(_table())[1], [*_scope(), *values, now - KEPT_FOR])
+        cursor.execute(_statements(_table())[1], [*values, values[-1] - KEPT_FOR])
         if cursor.rowcount != 1:
             raise StillRunning
+
+
+def condition_of(attempt: Attempt) -> tuple[str, list[Any]]:
+    """`claim` as a condition of a larger statement, with `%s` for each value: the key is free, and taken from here on.
+
+    It holds neither while somebody else has the key nor where an answer is kept; `claim` says which. For a clinic.
+    """
+    name = attempt.name
+    values = [_lock_id(name), *_scope(), name, timezone.now() - KEPT_FOR]
+    return _FREE, values
+
+
+def kept_values(attempt: Attempt, reply: Reply) -> list[Any]:
+    """The row of one kept answer: clinic (not for the platform), id, name, fingerprint, status, bytes, moment."""
+    row_id = new_id()
+    sealed = sealing.seal(orjson.dumps(dict(reply.headers)) + b"\n" + reply.body, purpose=PURPOSE, owner_id=row_id)
+    fingerprint = _fingerprints(attempt.sent)[0]
+    return [*_scope(), row_id, attempt.name, fingerprint, reply.status, sealed, timezone.now()]
 
 
 @transaction.atomic

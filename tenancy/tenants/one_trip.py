@@ -11,8 +11,9 @@ import hashlib
 import select
 import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NoReturn
 
@@ -41,7 +42,22 @@ class Uncertain(OperationalError):
     """The connection was lost on the way: what was to be saved is there or is not. Only the caller can ask again."""
 
 
-def run_alone(tenant_id: uuid.UUID, statement: str, parameters: Sequence[str | None], *, durable: bool) -> list[tuple]:
+@dataclass(frozen=True)
+class Then:
+    """A second statement, of what the first has told: it is asked only where that gave rows."""
+
+    statement: str
+    values: Callable[[list[tuple]], Sequence[str | None]]
+
+
+def run_alone(
+    tenant_id: uuid.UUID,
+    statement: str,
+    parameters: Sequence[str | None],
+    *,
+    durable: bool,
+    then: Then | None = None,
+) -> list[tuple]:
     """The rows of one statement, as texts (None for NULL), from a transaction of its own.
 
     `statement` has `$1` … for its parameters, each sent as text. The
@@ -51,7 +67,8 @@ def run_alone(tenant_id: uuid.UUID, statement: str, parameters: Sequence[str | N
     that was written before it. So whoever holds a clinic's chain holds it for
     microseconds, and many writers share one flush. `durable=False` is for notes
     that may lose their last second when the server of the database dies, never
-    for what somebody was told is saved.
+    for what somebody was told is saved. With `then` it is two trips, and still
+    one transaction: both statements or none.
 
     Raises Unusable inside a transaction that is
     open already and for every error after which nothing is written, Refused for
@@ -72,20 +89,31 @@ def run_alone(tenant_id: uuid.UUID, statement: str, parameters: Sequence[str | N
     try:
         _see_that_it_lives(pgconn)
         name = _prepare(raw, statement)
-        values = [None if value is None else value.encode() for value in parameters]
+        second = then and (_prepare(raw, then.statement), then.values)
         is_sent = True
-        results = _in_one_trip(pgconn, tenant_id, name, values, durable=durable)
+        results = _exchange(pgconn, tenant_id, name, _encoded(parameters), durable=durable, then=second)
     except (ConnectionLost, OSError) as error:
         database.close()
         if durable and is_sent:
             raise Uncertain(type(error).__name__) from None
         raise Unusable(type(error).__name__) from None
+    except Exception:  # of `then`; the transaction is still open
+        database.close()
+        raise
     for result in results:
         if result.status not in _GOOD:
             _give_up(database, results)
-    rows = results[_STATEMENT]
+    return _rows_of(results[_STATEMENT])
+
+
+def _encoded(values: Sequence[str | None]) -> list[bytes | None]:
+    return [None if value is None else value.encode() for value in values]
+
+
+def _rows_of(result: pq.abc.PGresult) -> list[tuple]:
     return [
-        tuple([_text(rows.get_value(row, column)) for column in range(rows.nfields)]) for row in range(rows.ntuples)
+        tuple([_text(result.get_value(row, column)) for column in range(result.nfields)])
+        for row in range(result.ntuples)
     ]
 
 
@@ -100,21 +128,31 @@ def _see_that_it_lives(pgconn) -> None:
 _GOOD = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK})
 _STATEMENT = 3
 """Which of the results is the statement's: behind BEGIN and two settings."""
-_COMMIT = 4
 # Only a transaction that has written to the log waits for the disk; this message is in nobody's table.
 _FLUSH = b"SELECT pg_logical_emit_message(true, 'flush', '')"
 _ALWAYS = {b"alone_begin": b"BEGIN", b"alone_commit": b"COMMIT", b"alone_flush": _FLUSH}
 _UNHURRIED = b"SET LOCAL synchronous_commit = off"
 
 
-def _in_one_trip(pgconn, tenant_id: uuid.UUID, name: bytes, values: list, *, durable: bool) -> list[pq.abc.PGresult]:
-    """One result for each of BEGIN, two settings, the statement, COMMIT and where it is `durable` the flush."""
+def _exchange(
+    pgconn, tenant_id: uuid.UUID, name: bytes, values: list, *, durable: bool, then: tuple[bytes, Callable] | None
+) -> list[pq.abc.PGresult]:
+    """One result for each of BEGIN, two settings, the statement, what comes `then`, COMMIT, the flush if `durable`."""
+    results: list[pq.abc.PGresult] = []
     pgconn.enter_pipeline_mode()
     try:
         pgconn.send_query_prepared(b"alone_begin", None)
         pgconn.send_query_params(set_local_statement(tenant_id), None)
         pgconn.send_query_params(_UNHURRIED, None)
         pgconn.send_query_prepared(name, values)
+        if then is not None:
+            pgconn.pipeline_sync()
+            results = _read_until(pgconn, 1)
+            if any(result.status not in _GOOD for result in results):
+                return results
+            if rows := _rows_of(results[_STATEMENT]):
+                second, values_of = then
+                pgconn.send_query_prepared(second, _encoded(values_of(rows)))
         pgconn.send_query_prepared(b"alone_commit", None)
         pgconn.pipeline_sync()
         syncs = 1
@@ -122,7 +160,7 @@ def _in_one_trip(pgconn, tenant_id: uuid.UUID, name: bytes, values: list, *, dur
             pgconn.send_query_prepared(b"alone_flush", None)
             pgconn.pipeline_sync()
             syncs = 2
-        return _read_until(pgconn, syncs)
+        return results + _read_until(pgconn, syncs)
     finally:
         # Where something of it is still on its way the connection is given up.
         with suppress(ConnectionLost):
@@ -167,7 +205,8 @@ def _give_up(database, results: list[pq.abc.PGresult]) -> NoReturn:
     if code.startswith("23") and database.connection.pgconn.exec_(b"ROLLBACK").status == pq.ExecStatus.COMMAND_OK:
         raise Refused(f"SQLSTATE {code}")
     log.warning("statement_alone_failed", sqlstate=code)
-    is_committed = results[_COMMIT].status in _GOOD if len(results) > _COMMIT else False
+    # COMMIT answers only after all before it went well; what follows it is the flush.
+    is_committed = any((result.command_status or b"") == b"COMMIT" for result in results)
     # A migration may have changed the tables below what was prepared.
     database.close()
     raise Uncertain(f"SQLSTATE {code}") if is_committed else Unusable(f"SQLSTATE {code}")

@@ -15,18 +15,24 @@ from rest_framework import serializers
 
 from accounts.api_keys import fast_creates, fast_lane
 from accounts.api_keys import services as keys
-from accounts.api_keys.models import ApiKey
+from accounts.api_keys.models import ApiKey, MadeOnce
 from accounts.api_keys.tests.fixtures import server_with
+from accounts.users.models import Membership
 from accounts.users.tests.factories import open_clinic
 from clinic.patients.api_v1 import EXAMPLE, FAST, SNAKE_EXAMPLE
+from clinic.patients.custom_fields import define_custom_field
 from clinic.patients.models import Consent, Patient, PatientToken, PatientVersion
 from clinic.patients.serializers_v1 import V1PatientCreateSerializer
+from tenancy import sealing
 from tenancy.audit.models import AuditEntry, AuditPayload
 from tenancy.audit.verification import verify_trail
 from tenancy.doors import limits
 from tenancy.doors.clear import ClearPayload, NoClearForm, NotClear
 from tenancy.events.models import Delivery, Event
 from tenancy.events.services import create_endpoint
+from tenancy.retries import services as retries
+from tenancy.retries.models import Answer
+from tenancy.retries.services import PURPOSE
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.models import Tenant
 
@@ -41,8 +47,14 @@ BODY = {
 }
 
 
+def define_fields(by):
+    for key, type, is_filterable in (("team", "text", True), ("age", "number", True), ("secret", "yes_no", False)):
+        define_custom_field(by=by, key=key, label=key.title(), type=type, is_filterable=is_filterable)
+
+
 def program_in(tenant):
     with tenant_context(tenant.pk):
+        define_fields(Membership.objects.first())
         key, plaintext = keys.create_key(by=None, name="n8n", scopes=["patients:write"])
     program = server_with(plaintext)
     program.tenant, program.key = tenant, key
@@ -87,7 +99,10 @@ PLAIN = {
     "camel": BODY,
     "in an envelope": {"eventType": "PATIENT", "actionType": "CREATE", **BODY},
     "snake": {name: value for name, value in SNAKE_EXAMPLE.items() if name != "idempotencyKey"},
-    "documented": {name: value for name, value in EXAMPLE.items() if name != "customFields"},
+    "documented": EXAMPLE,
+    "custom fields": BODY | {"customFields": {"a": None, "b": [1, {"c": "\u2028 </script>"}], "big": 10**15, "ü": ""}},
+    "fields of the clinic": BODY | {"customFields": {"team": " Red ", "age": "7", "channel": "sms", "secret": True}},
+    "a key of its own": BODY | {"idempotencyKey": "n8n-7f3a-item-0"},
     "everything": {
         **BODY, "secondName": " José  María ", "secondLastName": "Ñandú O’Hara-Sánchez", "phone": "601 234 5678",
         "cellPhone": "+57 300 123 4567", "email": "Ana.Ruiz@Example.COM", "epsId": "EPS001", "habeasData": True,
@@ -138,6 +153,8 @@ def all_that_is_left(program, answer) -> dict:
             "patient": plain(patient),
             "version": [plain(row) for row in PatientVersion.objects.filter(pgh_obj_id=patient.pk)],
             "tokens": sorted(PatientToken.objects.filter(patient=patient).values_list("token", flat=True)),
+            "values": sorted(patient.field_values.values_list("field__key", "value")),
+            "once": [plain(row) for row in MadeOnce.objects.filter(object_id=patient.pk)],
             "consents": [plain(row) for row in Consent.objects.filter(patient=patient)],
             "entry": plain(entry),
             "payload": payload,
@@ -156,7 +173,17 @@ def all_that_is_left(program, answer) -> dict:
 
 
 UNLIKE = {
-    *("created_at", "updated_at", "at", "recorded_at", "pgh_created_at", "occurred_at", "since", "next_try_at"),
+    *(
+        "created_at",
+        "updated_at",
+        "at",
+        "recorded_at",
+        "pgh_created_at",
+        "occurred_at",
+        "since",
+        "next_try_at",
+        "made_at",
+    ),
     *("entry_hash", "prev_hash", "payload_hash", "request_id", "pgh_id", "event_id", "endpoint_id"),
 }
 
@@ -214,14 +241,191 @@ def test_many_at_once_through_both_ways_make_one_chain(house):
         assert AuditEntry.objects.filter(action="patient_created").count() == len(numbers)
 
 
+# --- Once -----------------------------------------------------------------------------------------------------------
+
+RETRY = {"HTTP_IDEMPOTENCY_KEY": "k-1"}
+
+
+def kept_in(program):
+    with tenant_context(program.tenant.pk):
+        (row,) = Answer.objects.all()
+        headers, _newline, body = sealing.unseal(row.sealed, purpose=PURPOSE, owner_id=row.id).partition(b"\n")
+        return row.status, json.loads(headers), body
+
+
+def test_s3_an_answer_is_kept_as_the_usual_way_keeps_it(twins):
+    fast, usual = twins
+    answers = [
+        fast.post("/v1/patients", BODY, format="json", **RETRY),
+        usual.post("/v1/patients", BODY, format="json", **RETRY, **USUAL),
+    ]
+    assert [took_the_lane(answer) for answer in answers] == [True, False]
+
+    (status, headers, body), (usual_status, usual_headers, _body) = kept_in(fast), kept_in(usual)
+
+    assert (status, headers) == (usual_status, usual_headers)
+    assert body == answers[0].content
+    assert all_that_is_left(fast, answers[0]) == all_that_is_left(usual, answers[1])
+
+
+@pytest.mark.parametrize("again", [{}, USUAL], ids=["the lane asked first", "the usual way"])
+@pytest.mark.parametrize("first", [{}, USUAL], ids=["made by the lane", "made the usual way"])
+def test_s3_whichever_way_it_was_made_the_same_is_told_again(house, first, again):
+    made = house.post("/v1/patients", BODY, format="json", **RETRY, **first)
+    assert took_the_lane(made) == (first == {})
+    before = counted(house)
+
+    told = [house.post(f"/v1/patients{slash}", BODY, format="json", **RETRY, **again) for slash in ("", "/", "")]
+
+    assert [(answer.status_code, answer.content, answer["ETag"]) for answer in told] == [
+        (201, made.content, made["ETag"])
+    ] * 3
+    assert {answer["Idempotent-Replayed"] for answer in told} == {"true"}
+    assert counted(house) == before
+
+
+def test_s3_the_key_is_one_callers_one_body_and_one_clinics(twins):
+    one, other = twins
+    assert one.post("/v1/patients", BODY, format="json", **RETRY).status_code == 201
+
+    another_body = one.post("/v1/patients", BODY | {"documentNumber": "4444444"}, format="json", **RETRY)
+    another_clinic = other.post("/v1/patients", BODY, format="json", **RETRY)
+
+    assert another_body.status_code == 422
+    assert (another_clinic.status_code, took_the_lane(another_clinic)) == (201, True)
+
+
+def test_s3_refusals_are_not_kept_and_leave_the_key_free(house):
+    assert house.post("/v1/patients", BODY, format="json").status_code == 201
+
+    twice = house.post("/v1/patients", BODY, format="json", **RETRY)
+    better = house.post("/v1/patients", BODY | {"documentNumber": "4444444"}, format="json", **RETRY)
+
+    assert [twice.status_code, better.status_code] == [409, 201]
+    assert took_the_lane(house.post("/v1/patients", BODY | {"documentNumber": "4444445"}, format="json"))
+
+
+def test_s3_a_key_held_by_another_request_is_409(house):
+    attempt = retries.attempt_of(
+        house.key, "v1/patients", "k-1", address="/v1/patients", query="", body=json.dumps(BODY).encode()
+    )
+    before, codes = counted(house), []
+
+    def ask():
+        codes.append(house.post("/v1/patients", BODY, format="json", **RETRY).status_code)
+        connections.close_all()
+
+    with tenant_context(house.tenant.pk):
+        assert retries.claim(attempt) is None
+        other = threading.Thread(target=ask)
+        other.start()
+        other.join()
+
+    assert codes == [409]
+    assert counted(house) == before
+
+
+def test_s3_a_key_of_yesterday_is_free(house):
+    assert house.post("/v1/patients", BODY, format="json", **RETRY).status_code == 201
+    with tenant_context(house.tenant.pk):
+        Answer.objects.update(made_at=datetime.now(UTC) - timedelta(hours=24, seconds=1))
+
+    later = house.post("/v1/patients", BODY | {"documentNumber": "4444444"}, format="json", **RETRY)
+
+    assert later.status_code == 201
+    assert kept_in(house)[2] == later.content
+
+
+def test_s3_an_answer_that_can_not_be_kept_undoes_the_registration(house, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("no seal")
+
+    before = counted(house)
+    with monkeypatch.context() as broken:
+        broken.setattr(retries, "kept_values", fail)
+        house.raise_request_exception = False
+        assert house.post("/v1/patients", BODY, format="json", **RETRY).status_code == 500
+    assert counted(house) == before
+
+    answer = house.post("/v1/patients", BODY, format="json", **RETRY)
+
+    assert answer.status_code == 201
+
+
+def test_s3_forty_tries_at_once_make_one_patient(house):
+    answers = []
+    before = counted(house)
+
+    def ask():
+        answers.append(house.post("/v1/patients", BODY, format="json", **RETRY))
+        connections.close_all()
+
+    threads = [threading.Thread(target=ask) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    made = {answer.content for answer in answers if answer.status_code == 201}
+    assert len(made) == 1
+    assert counted(house)[0] == before[0] + 1
+
+
+@pytest.mark.parametrize("again", [{}, USUAL], ids=["the lane asked first", "the usual way"])
+@pytest.mark.parametrize("first", [{}, USUAL], ids=["made by the lane", "made the usual way"])
+def test_s27_a_key_in_the_body_makes_one_patient_whichever_way_it_goes(house, first, again):
+    body = BODY | {"idempotencyKey": "execution-1"}
+    made = house.post("/v1/patients", body, format="json", **first)
+    before = counted(house)
+
+    same = house.post("/v1/patients", body, format="json", **again)
+    other = house.post("/v1/patients", body | {"firstName": "Eva"}, format="json", **again)
+
+    assert (made.status_code, took_the_lane(made)) == (201, first == {})
+    assert (same.status_code, same.json()["id"]) == (200, made.json()["id"])
+    assert other.status_code == 422
+    assert counted(house) == before
+
+
+def test_s27_a_key_that_was_rotated_to_knows_what_the_older_made(house):
+    body = BODY | {"idempotencyKey": "execution-1"}
+    made = house.post("/v1/patients", body, format="json")
+    with tenant_context(house.tenant.pk):
+        _key, plaintext = keys.rotate_key(house.key, by=None, overlap=timedelta(hours=1))
+    successor = server_with(plaintext)
+    successor.post("/v1/patients", BODY | {"documentNumber": "4444444"}, format="json")
+
+    assert took_the_lane(successor.post("/v1/patients", BODY | {"documentNumber": "4444445"}, format="json"))
+    again = successor.post("/v1/patients", body, format="json")
+
+    assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
+
+
+def test_a_field_the_clinic_adds_counts_from_the_next_create(house):
+    body = BODY | {"customFields": {"shoe": "42"}}
+    assert took_the_lane(house.post("/v1/patients", body, format="json"))
+    with tenant_context(house.tenant.pk):
+        define_custom_field(by=Membership.objects.first(), key="shoe", label="Shoe", type="number", is_filterable=True)
+
+    answers = [house.post("/v1/patients", body | {"documentNumber": f"444444{n}"}, format="json") for n in (1, 2)]
+
+    assert [took_the_lane(answer) for answer in answers] == [False, True]
+    assert [answer.json()["custom_fields"] for answer in answers] == [{"shoe": 42}] * 2
+    assert len(house.get("/v1/patients?custom[shoe]=42").json()["items"]) == 2
+
+
 # --- What the lane leaves alone --------------------------------------------------------------------------------------
 
 NOT_PLAIN = {
     "unknown field": BODY | {"shoeSize": 42},
     "both casings": BODY | {"first_name": "Ana"},
     "both casings, different": BODY | {"first_name": "Eva"},
-    "custom fields": BODY | {"customFields": {"a": 1}},
-    "a key of its own": BODY | {"idempotencyKey": "x-1"},
+    "too many custom fields": BODY | {"customFields": {str(number): 1 for number in range(51)}},
+    "too deep custom fields": BODY | {"customFields": {"a": {"b": {"c": {"d": 1}}}}},
+    "custom fields that are a list": BODY | {"customFields": [1]},
+    "a text where the clinic wants a number": BODY | {"customFields": {"age": "seven"}},
+    "an empty key of its own": BODY | {"idempotencyKey": ""},
     "no name": {name: value for name, value in BODY.items() if name != "firstName"},
     "a number for a text": BODY | {"firstName": 7},
     "a word for a truth": BODY | {"habeasData": "yes"},
@@ -259,7 +463,8 @@ def test_what_is_not_plain_goes_the_usual_way(twins, body):
 @pytest.mark.parametrize(
     "headers",
     [
-        {"HTTP_IDEMPOTENCY_KEY": "k-1"},
+        {"HTTP_IDEMPOTENCY_KEY": "k 1"},
+        {"HTTP_IDEMPOTENCY_KEY": ""},
         {"HTTP_COOKIE": "a=b"},
         {"HTTP_ACCEPT": "text/html"},
         {"HTTP_CONTENT_ENCODING": "gzip"},

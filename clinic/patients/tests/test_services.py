@@ -160,7 +160,7 @@ def test_create_patient_refuses_a_number_without_shape(nurse, bad):
     assert everything() == before
 
 
-@pytest.mark.parametrize("step", ["store_field_values", "_store_identifiers", "changes_of_new"])
+@pytest.mark.parametrize("step", ["filterable_values", "_store_identifiers", "changes_of_new"])
 def test_create_patient_leaves_nothing_when_a_later_step_fails(nurse, monkeypatch, step):
     PatientFactory(by=nurse)
     before = everything()

@@ -10,7 +10,7 @@ from psycopg import pq
 from tenancy.tenants import one_trip
 from tenancy.tenants.creation import as_texts
 from tenancy.tenants.models import Counter, Tenant, new_id
-from tenancy.tenants.one_trip import Refused, Uncertain, Unusable, run_alone
+from tenancy.tenants.one_trip import Refused, Then, Uncertain, Unusable, run_alone
 
 ADD = "INSERT INTO tenants_counter (id, tenant_id, name, value) VALUES ($1::uuid, $2::uuid, $3, 1) RETURNING name"
 
@@ -74,15 +74,20 @@ def test_another_clinics_row_can_not_be_written(tenant):
     assert counted(other, "foreign") == 0
 
 
+def end_backend(process):
+    """End a server process, and wait until it is gone."""
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
+    other.close()
+
+
 def test_a_backend_that_was_killed_is_unusable_once(tenant):
     add(tenant, "before")
     victim = connection.connection.info.backend_pid
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user")
-    other = connection.copy()
-    with other.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", [victim])
-    other.close()
+    end_backend(victim)
 
     with pytest.raises(Unusable):
         add(tenant, "on a dead one")
@@ -107,22 +112,22 @@ def kill_at(monkeypatch, place):
 class _Lost:
     """What libpq makes of a server that went away."""
 
-    status = pq.ExecStatus.FATAL_ERROR
+    status, command_status = pq.ExecStatus.FATAL_ERROR, None
 
     def error_field(self, _field):
         return b"57P01"
 
 
 def test_a_server_lost_before_the_commit_has_written_nothing(tenant, monkeypatch):
-    real = one_trip._in_one_trip
-    monkeypatch.setattr(one_trip, "_in_one_trip", lambda *a, **k: [*real(*a, **k)[:3], _Lost(), _Aborted()])
+    real = one_trip._exchange
+    monkeypatch.setattr(one_trip, "_exchange", lambda *a, **k: [*real(*a, **k)[:3], _Lost(), _Aborted()])
 
     with pytest.raises(Unusable):
         add(tenant, "before")
 
 
 class _Aborted:
-    status = pq.ExecStatus.PIPELINE_ABORTED
+    status, command_status = pq.ExecStatus.PIPELINE_ABORTED, None
 
 
 def test_a_server_lost_after_the_commit_leaves_it_uncertain(tenant, monkeypatch):
@@ -147,6 +152,64 @@ def test_a_connection_that_breaks_on_the_way_leaves_a_write_uncertain_and_a_note
                 add(tenant, f"on the way {durable}", durable=durable)
 
     assert add(tenant, "again") == [("again",)]
+
+
+AGAIN = "INSERT INTO tenants_counter (id, tenant_id, name, value) VALUES ($1::uuid, $2::uuid, $3, 2)"
+
+
+def then(tenant, *, name="{} then"):
+    return Then(AGAIN, lambda rows: [str(new_id()), str(tenant.pk), name.format(rows[0][0])])
+
+
+def test_a_second_statement_says_what_the_first_has_told_in_the_same_transaction(tenant):
+    assert add(tenant, "first", then=then(tenant)) == [("first",)]
+
+    assert (counted(tenant, "first"), counted(tenant, "first then")) == (1, 1)
+
+
+def test_a_second_statement_that_is_refused_takes_the_first_back(tenant):
+    add(tenant, "there")
+
+    with pytest.raises(Refused):
+        add(tenant, "first", then=then(tenant, name="there"))
+
+    assert (counted(tenant, "first"), counted(tenant, "there")) == (0, 1)
+    assert add(tenant, "first", then=then(tenant)) == [("first",)]
+
+
+def test_a_second_statement_that_can_not_be_made_takes_the_first_back(tenant):
+    def fail(rows):
+        raise RuntimeError("no values")
+
+    with pytest.raises(RuntimeError, match="no values"):
+        add(tenant, "first", then=Then(AGAIN, fail))
+
+    assert counted(tenant, "first") == 0
+    assert add(tenant, "first") == [("first",)]
+
+
+def test_a_first_statement_that_is_refused_or_tells_nothing_asks_for_no_second(tenant):
+    add(tenant, "there")
+
+    with pytest.raises(Refused):
+        add(tenant, "there", then=then(tenant))
+    nothing = run_alone(
+        tenant.pk, "SELECT name FROM tenants_counter WHERE name = $1", ["x"], durable=True, then=then(tenant)
+    )
+
+    assert nothing == []
+    assert (counted(tenant, "there"), counted(tenant, "there then")) == (1, 0)
+
+
+def test_a_server_lost_between_the_two_has_written_nothing(tenant, monkeypatch):
+    def die(rows):
+        end_backend(connection.connection.info.backend_pid)
+        return then(tenant).values(rows)
+
+    with pytest.raises((Unusable, Uncertain)):
+        add(tenant, "first", then=Then(AGAIN, die))
+
+    assert (counted(tenant, "first"), counted(tenant, "first then")) == (0, 0)
 
 
 def test_inside_a_transaction_it_is_not_for_use(tenant):
