@@ -11,14 +11,7 @@ from tenancy.rules import NotAllowed
 
 from .. import plans
 from ..models import Appointment, AppointmentResource
-from .refusals import (
-    TimeTaken,
-    nearest_to,
-    others_then,
-    refuse_claimed,
-    refuse_clash,
-    refuse_not_offered,
-)
+from .refusals import TimeTaken, nearest_to, others_then, refuse_claimed, refuse_clash, refuse_not_offered
 from .wanted import Wanted
 
 MOST_LANES = 3
