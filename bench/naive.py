@@ -3,4 +3,4 @@
 from importlib import import_module
 
 application = import_module("config.wsgi").application  # first: it sets Django up
-import_module("clinic.scheduling.services")._lock = lambda appointment, resources: None
+import_module("clinic.scheduling.services.booking").lock_people_and_rooms = lambda appointment, resources: None

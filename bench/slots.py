@@ -67,7 +67,7 @@ def _question(book: Book, doctors, span, explain) -> tuple[Callable[[], bytes], 
     from accounts.users.models import Membership
     from clinic.practitioners.models import Practitioner
     from clinic.scheduling import selectors
-    from clinic.scheduling.api import slot_rows
+    from clinic.scheduling.api.slots import slot_rows
     from clinic.scheduling.explaining import Reader
     from tenancy.doors.renderers import ORJSONRenderer
     from tenancy.tenants.context import tenant_context

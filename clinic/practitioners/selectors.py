@@ -1,4 +1,4 @@
-"""Reading practitioners and organisations, always as somebody (`by`)."""
+"""Reading practitioners and specialties, always as somebody (`by`)."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from django.http import Http404
 from accounts.permissions import Permission
 from accounts.users.models import Membership
 
-from .models import Organization, Practitioner, Specialty
+from .models import Practitioner, Specialty
 
 
 def list_practitioners(*, by: Membership, include_inactive: bool = False) -> QuerySet[Practitioner]:
@@ -25,14 +25,6 @@ def get_practitioner(practitioner_id: UUID | str, *, by: Membership) -> Practiti
     if found is None:
         raise Http404
     return found
-
-
-def list_organizations(*, by: Membership, include_inactive: bool = False) -> QuerySet[Organization]:
-    """Hospitals, practices and insurers, by name; none without the permission to see practitioners."""
-    organizations = Organization.objects.order_by("name", "id")
-    if not by.may(Permission.PRACTITIONER_VIEW):
-        return organizations.none()
-    return organizations if include_inactive else organizations.filter(is_active=True)
 
 
 def list_specialties(*, include_inactive: bool = False) -> QuerySet[Specialty]:

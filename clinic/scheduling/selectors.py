@@ -13,6 +13,7 @@ from clinic.names import document_key
 from clinic.patients.models import Patient
 from clinic.patients.search import patients_under
 from clinic.places.models import Location
+from clinic.places.selectors import get_location
 from clinic.practitioners.models import Practitioner, PractitionerSpecialty
 
 from . import own_times, plans
@@ -188,6 +189,14 @@ def get_type(type_id: UUID | str, *, by: Membership) -> AppointmentType:
     if found is None:
         raise Http404
     return found
+
+
+def get_type_and_location(
+    type_id: UUID | None, location_id: UUID | None, *, by: Membership
+) -> tuple[AppointmentType | None, Location | None]:
+    """The rows a query names, None for what it does not; Http404 for those this member does not find."""
+    type = get_type(type_id, by=by) if type_id else None
+    return type, get_location(location_id, by=by) if location_id else None
 
 
 def list_hours(

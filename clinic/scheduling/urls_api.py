@@ -1,6 +1,10 @@
 from tenancy.doors.routers import HouseRouter, both_slashes
 
-from .api import AppointmentTypeViewSet, AppointmentViewSet, DaySlotsViewSet, DoctorViewSet, ScheduleViewSet
+from .api.appointment_types import AppointmentTypeViewSet
+from .api.appointments import AppointmentViewSet
+from .api.doctors import DoctorViewSet
+from .api.schedules import ScheduleViewSet
+from .api.slots import DaySlotsViewSet
 
 router = HouseRouter()
 router.register("doctors", DoctorViewSet, basename="doctors")

@@ -86,10 +86,8 @@ def test_list_practitioners_shows_the_active_by_name(admin, nurse):
 
 def test_list_practitioners_shows_nothing_to_a_patient(admin, patient_user):
     practitioner = services.create_practitioner(by=admin, data={"first_name": "Ana"})
-    services.create_organization(by=admin, data={"name": "Ward"})
 
     assert list(selectors.list_practitioners(by=patient_user)) == []
-    assert list(selectors.list_organizations(by=patient_user)) == []
     with pytest.raises(Http404):
         selectors.get_practitioner(practitioner.pk, by=patient_user)
 

@@ -18,6 +18,7 @@ from clinic.scheduling.services import Wanted
 from clinic.scheduling.states import State
 from tenancy.audit.models import AuditRead
 from tenancy.audit.tests.trails import actions_about
+from tenancy.rules import RuleBroken
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.tests.contexts import outside_tenant
 
@@ -786,7 +787,7 @@ def test_d19_schedules(dario, house, admin, api_client, nurse):
 def test_d19_overnight_hours_meet_the_next_morning(dario, house, admin):
     night = {"by": admin, "practitioner": dario, "location": house, "starts": time(22), "ends": time(10)}
 
-    with pytest.raises(services.RuleBroken, match="works at Main house then already"):
+    with pytest.raises(RuleBroken, match="works at Main house then already"):
         offering.create_hours(weekday=6, **night)  # Sunday night runs into Monday 09:00
     offering.create_hours(weekday=5, **night)
 
@@ -794,10 +795,10 @@ def test_d19_overnight_hours_meet_the_next_morning(dario, house, admin):
 def test_d19_hours_for_one_kind_of_visit_may_lie_over_open_ones(dario, house, admin):
     hours = {"by": admin, "practitioner": dario, "location": house, "weekday": 0, "starts": time(10), "ends": time(11)}
 
-    with pytest.raises(services.RuleBroken, match="already"):
+    with pytest.raises(RuleBroken, match="already"):
         offering.create_hours(**hours)
     offering.create_hours(only_type=make_type(), **hours)
-    with pytest.raises(services.RuleBroken, match="already"):
+    with pytest.raises(RuleBroken, match="already"):
         offering.create_hours(**hours | {"location": make_location("Elsewhere"), "only_type": make_type("other")})
 
 

@@ -114,8 +114,8 @@ def _one_at_a_time(admin):
 
 def _fingerprint() -> str:
     """Changes with every migration, model and pinned package: with whatever may change a migrated database."""
-    files = [ROOT / "requirements.lock", *ROOT.glob("*/*/migrations/*.py"), *ROOT.glob("*/*/models.py")]
-    files += ROOT.glob("tenancy/tenants/*.py")
+    files = [ROOT / "requirements.lock", *ROOT.glob("*/*/migrations/*.py")]
+    files += [*ROOT.glob("*/*/models.py"), *ROOT.glob("*/*/models/*.py"), *ROOT.glob("tenancy/tenants/*.py")]
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
