@@ -78,11 +78,13 @@ def notify(
     _wake_worker()
 
 
-@transaction.atomic
 def send_mail(
     kind: MailKind, *, to: str, language: str = "", about_id: str, params: Mapping[str, Any] | None = None
 ) -> None:
-    """Send a mail to an address that may belong to no member. Words and links are made when it leaves (`compose`)."""
+    """Send a mail to an address that may belong to no member. Words and links are made when it leaves (`compose`).
+
+    One row in the caller's transaction.
+    """
     Delivery.objects.create(
         channel=Delivery.Channel.MAIL,
         address=to,

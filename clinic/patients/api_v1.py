@@ -168,8 +168,10 @@ class PatientViewSet(GenericViewSet):
         given = self._checked(V1PatientUpdateSerializer, partial=True, patient=patient)
         expected = self._expected(patient)
         with _as_sent(given, patient):
-            services.update_patient(patient, by=request.member, changes=given.patient_data(), expected_version=expected)
-        return self._answer(self._patient(pk))
+            changed = services.update_patient(
+                patient, by=request.member, changes=given.patient_data(), expected_version=expected
+            )
+        return self._answer(changed)
 
     @extend_schema(request=None, responses={204: None}, summary="Archive a patient")
     def destroy(self, request, pk):

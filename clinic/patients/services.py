@@ -130,6 +130,8 @@ def update_patient(
     """
     patient = lock_patient(patient, by=by, expected_version=expected_version)
     _refuse_archived(patient)
+    if by is not None and by._state.fields_cache.get("tenant"):
+        patient.tenant = by.tenant  # read with the caller; the words need its country
     before, agreed = _state(patient), patient.habeas_data
     _assign(patient, changes)
     after = _state(patient)
@@ -148,7 +150,8 @@ def update_patient(
         patient.identifiers.all().delete()
         _store_identifiers(patient, sorted(wanted))
     store_tokens(patient, [value for _kind, _system, value in wanted])
-    store_field_values(patient)
+    if patient.custom_fields or before["custom_fields"]:
+        store_field_values(patient)
     if patient.habeas_data != agreed:
         _add_consent(patient, by=by, kind=Consent.Kind.DATA_PROCESSING, granted=patient.habeas_data)
     audit.record("patient_updated", patient, by=by, changes=_plain(changed), reason=reason)

@@ -177,15 +177,23 @@ class AppointmentViewSet(GenericViewSet):
     )
     def create(self, request):
         given = self._checked(V1AppointmentCreateSerializer)
+        booked: list[Appointment] = []
+
+        def book() -> Appointment:
+            booked.append(self._book(given.values))
+            return booked[0]
+
         with as_asked(given) as taken:
             pk, is_new = make_once(
-                lambda: self._book(given.values),
+                book,
                 by=request.member,
                 kind="appointment",
                 key=given.values.get("idempotency_key", ""),
                 sent=request.data,
             )
-            return self._answer_again(pk, status.HTTP_201_CREATED if is_new else status.HTTP_200_OK)
+            if is_new:
+                return self._answer(booked[0], status.HTTP_201_CREATED)
+            return self._answer_again(pk)
         return taken.answer()
 
     @extend_schema(

@@ -22,7 +22,7 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from psycopg import Connection, pq
 from psycopg import OperationalError as ConnectionLost
 
-from tenancy.postgres.base import set_local_statement
+from tenancy.postgres.base import is_silent, set_local_statement
 
 log = structlog.get_logger(__name__)
 
@@ -119,9 +119,7 @@ def _rows_of(result: pq.abc.PGresult) -> list[tuple]:
 
 def _see_that_it_lives(pgconn) -> None:
     """Raise where the server has said something unasked, which is goodbye: nothing has been sent, that is certain."""
-    socket = select.poll()
-    socket.register(pgconn.socket, select.POLLIN)
-    if socket.poll(0):
+    if not is_silent(pgconn.socket):
         raise ConnectionLost("The server has spoken first.")
 
 

@@ -223,6 +223,28 @@ def test_s6_a_patch_changes_what_it_names_and_replaces_custom_fields_whole(serve
     assert response.json() == expected | {"updated_at": response.json()["updated_at"]}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cellPhone": "3017654321"},
+        {"cellPhone": None},
+        {"epsId": "EPS005", "genderId": "M", "birthDate": "1991-01-02"},
+        {"epsId": None, "customFields": {"b": 1}},
+        {"customFields": {}, "habeasData": False},
+        {},
+    ],
+)
+def test_s6_a_change_is_answered_as_a_get_would_be(server, maria, change):
+    body = {"eventType": "PATIENT", "actionType": "UPDATE", **change}
+
+    changed = server.patch(f"/v1/patients/{maria['id']}", body, format="json")
+
+    read = server.get(f"/v1/patients/{maria['id']}")
+    assert (changed.status_code, read.status_code) == (200, 200)
+    assert changed.json() == read.json()
+    assert changed["ETag"] == read["ETag"]
+
+
 def test_s6_a_patch_with_the_type_alone_checks_the_number_that_is_there(server, maria):
     answer = server.patch(f"{URL}/{maria['id']}", {"document_type_id": 5})
 

@@ -315,7 +315,7 @@ def test_update_patient_leaves_identifiers_alone_when_none_are_given(nurse):
 
 @pytest.mark.parametrize("step", ["store_tokens", "store_field_values", "_add_consent", "_store_identifiers"])
 def test_update_patient_leaves_nothing_when_a_later_step_fails(nurse, monkeypatch, step):
-    patient = PatientFactory(by=nurse, identifiers=[{"kind": "MR", "value": "8"}])
+    patient = PatientFactory(by=nurse, identifiers=[{"kind": "MR", "value": "8"}], custom_fields={"team": "red"})
     before = everything()
 
     def fail(*args, **kwargs):

@@ -41,7 +41,8 @@ def write(appointment: Appointment, chosen: Iterable[Resource], *, is_new: bool)
     try:
         with transaction.atomic():
             appointment.save(force_insert=is_new, force_update=not is_new)
-            appointment.resources.all().delete()
+            if not is_new:
+                appointment.resources.all().delete()
             AppointmentResource.objects.bulk_create(
                 [
                     AppointmentResource(

@@ -115,6 +115,19 @@ def test_s7_s9_s10_the_documented_payload_is_booked_and_answered_in_utc(server, 
     assert (row.source, row.created_by, row.wall_start) == ("api", None, f"{MONDAY}T09:00")
 
 
+@pytest.mark.parametrize(
+    "fields", [{}, {"idempotencyKey": "n8n-1"}, {"customFields": {"a": [1, None]}, "comment": " x "}]
+)
+def test_s7_a_booking_is_answered_as_a_get_would_be(server, fields):
+    made = server.post(URL, visit(9, **fields), format="json")
+
+    read = server.get(f"{URL}/{made.json()['id']}")
+
+    assert (made.status_code, read.status_code) == (201, 200)
+    assert made.json() == read.json()
+    assert made["ETag"] == read["ETag"]
+
+
 def test_s9_snake_case_ids_of_lists_and_the_answers_own_names(server, booked):
     times = {"start_utc": moment(11), "end_utc": moment(11, 30), "startAppointment": ..., "endAppointment": ...}
     sent = {key: value for key, value in (SNAKE_EXAMPLE | times).items() if value is not ...}

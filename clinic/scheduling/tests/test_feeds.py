@@ -1,5 +1,6 @@
 """Calendar feeds: read back whole by another program, private, revocable, without a word about health."""
 
+from copy import copy
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from icalendar import Calendar
 
 from clinic.patients.tests.factories import PatientFactory
 from clinic.scheduling import feeds, services
-from clinic.scheduling.calendars import etag_of
+from clinic.scheduling.calendars import calendar_of, etag_of
 from clinic.scheduling.services import Wanted
 from clinic.scheduling.states import State
 
@@ -55,6 +56,17 @@ def test_a_feed_is_read_back_whole(visit, nurse, practitioner):
     assert event.start == visit.starts_at
     assert event.start.tzinfo.key == "Europe/London"
     assert Calendar.from_ical(content).walk("VTIMEZONE")
+
+
+def test_a_file_of_two_zones_has_the_rules_of_both_in_one_order(visit):
+    far = copy(visit)
+    far.time_zone = "Asia/Tokyo"
+
+    content = calendar_of([visit, far], name="Two", for_patient=True)
+
+    zones = [str(zone["TZID"]) for zone in Calendar.from_ical(content).walk("VTIMEZONE")]
+    assert zones == ["Asia/Tokyo", "Europe/London"]
+    assert calendar_of([visit, far], name="Two", for_patient=True) == content
 
 
 @pytest.mark.parametrize("whose", ["practitioner", "patient"])

@@ -3,7 +3,7 @@
 import tempfile
 import threading
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -412,3 +412,45 @@ def test_bulk_create_of_more_than_one_statement_can_carry(ours):
         Counter.objects.bulk_create([Counter(name=f"many{number}") for number in range(17_000)])
 
         assert Counter.objects.filter(name__startswith="many").count() == 17_000
+
+
+# --- Kept connections ------------------------------------------------------------------------------------------------
+
+
+def test_a_kept_connection_is_looked_at_without_asking_the_server():
+    ask("SELECT 1")
+
+    with CaptureQueriesContext(connection) as asked:
+        assert connection.is_usable()
+
+    assert len(asked) == 0
+
+
+def test_a_connection_whose_server_has_gone_is_not_usable():
+    [(process,)] = ask("SELECT pg_backend_pid()")
+    with as_superuser() as superuser:
+        superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
+
+    assert not connection.is_usable()
+    connection.close()
+    assert not connection.is_usable()
+    assert ask("SELECT pg_backend_pid()") != [(process,)]
+
+
+def test_a_savepoint_of_a_transaction_that_failed_is_an_error_of_the_database():
+    with pytest.raises(DatabaseError), transaction.atomic():
+        with pytest.raises(DatabaseError):
+            ask("SELECT 1 / 0")
+        with transaction.atomic():
+            pass
+
+
+def test_what_a_savepoint_takes_back_is_gone_and_the_rest_stays(ours):
+    with tenant_context(ours.id):
+        Counter.objects.create(name="before")
+        with suppress(KeyError), transaction.atomic():
+            Counter.objects.create(name="within")
+            raise KeyError
+        with transaction.atomic():
+            Counter.objects.create(name="after")
+        assert set(Counter.objects.values_list("name", flat=True)) == {"before", "after"}
