@@ -220,10 +220,8 @@ def _told(rows: list[tuple]) -> HttpResponse:
 
 
 def _conditions(resource: FastCreate, sent: Sent, caller: Caller, row: Any) -> tuple[str, list[Any]]:
-    """What else has to hold: what is known is still so, and the keys for retries are free."""
+    """What else has to hold: what is known is still so, and the retry key is free."""
     found = [resource.knowledge.still(caller.known[resource.path], row)]
-    if key := sent.given.values.get(KEY_FIELD):
-        found.append(once.unused(caller.key.tenant_id, caller.first_of_line, resource.kind, key))
     if sent.attempt is not None:
         found.append(retries.condition_of(sent.attempt))
     conditions = [condition for condition in found if condition is not None]

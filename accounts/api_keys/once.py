@@ -53,17 +53,6 @@ def make_once(make: Callable[[], models.Model], *, by: Any, kind: str, key: str,
     return made_id, True
 
 
-def unused(tenant_id: UUID, caller_id: UUID, kind: str, key: str) -> tuple[str, list[Any]]:
-    """The condition of a larger statement that nothing was made under this key, with its values."""
-    return _UNUSED, [tenant_id, caller_id, kind, key]
-
-
-_UNUSED = """
-    NOT EXISTS (
-        SELECT FROM api_keys_madeonce o
-        WHERE o.tenant_id = %s::uuid AND o.caller_id = %s::uuid AND o.kind = %s::text AND o.key = %s::text
-    )
-"""
 _MADE = """
     INSERT INTO api_keys_madeonce (id, tenant_id, caller_id, kind, key, fingerprint, object_id, made_at)
     SELECT %s::uuid, %s::uuid, %s::uuid, %s::text, %s::text, %s::text, r.id, clock_timestamp() FROM r
