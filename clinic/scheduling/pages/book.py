@@ -12,10 +12,13 @@ from accounts.guards import requires
 from accounts.permissions import Permission
 from clinic.places.selectors import list_locations
 
-from .. import agenda, presenting, wait_limits
+from .. import agenda, presenting, stretches, wait_limits
 from . import asked
 
 VIEWS = ("day", "week", "list")
+
+
+STRETCHES = ("waiting", "in_room", "expected")
 
 
 def board(request) -> dict:
@@ -24,21 +27,23 @@ def board(request) -> dict:
     day = timezone.localdate(timezone=request.tenant.zone)
     own = asked.own_practitioner(member)
     is_mine = own is not None and request.GET.get("whose") != "all"
-    found = agenda.load_board(day, by=member, practitioner=own if is_mine else None)
-    zone = request.tenant.time_zone
-
-    limits = wait_limits.read_limits()
+    first = {name: stretches.read_first(request.GET, name) for name in STRETCHES}
+    found = agenda.load_board(day, now, by=member, practitioner=own if is_mine else None, first=first)
+    zone, limits = request.tenant.time_zone, wait_limits.read_limits()
 
     def rows(visits):
         return [presenting.row(visit, now, undoable=found.undoable, zone=zone, limits=limits) for visit in visits]
 
-    return {
-        "room": presenting.waiting_room(rows(found.here)),
-        "expected": rows(found.expected),
-        "finished": rows(found.finished),
-        "here_count": found.count(agenda.HERE),
-        "expected_count": found.count(agenda.EXPECTED),
-        "finished_count": found.count(agenda.FINISHED),
+    shown = {
+        name: {
+            "rows": rows(stretch.rows),
+            "count": stretch.total,
+            "stretch": stretches.describe(stretch, request.GET, name, anchor=f"{name}-visits"),
+        }
+        for name, stretch in zip(STRETCHES, (found.waiting, found.in_room, found.expected), strict=True)
+    }
+    return shown | {
+        "finished": {"rows": rows(found.finished), "count": found.count(agenda.FINISHED)},
         "own": own,
         "is_mine": is_mine,
         "everybody": not is_mine,
@@ -77,7 +82,7 @@ def show_agenda(request):
         return render(request, "scheduling/agenda.html", context | {"nothing": True})
     today = asked.today_at(location, request.tenant)
     day = asked.read_day(request.GET.get("day"), today)
-    context |= _shown(view, by_room, location, day, practitioner, member, now, context["may"])
+    context |= _shown(request, view, by_room, location, day, practitioner, now, context["may"])
     previous, following = presenting.steps(day, view)
     context |= {
         "day": day,
@@ -91,13 +96,10 @@ def show_agenda(request):
     return render(request, "scheduling/agenda.html", context)
 
 
-def _shown(view, by_room, location, day, practitioner, member, now, may) -> dict:
-    allowed = {"may_book": may["book"], "may_move": may["move"]}
+def _shown(request, view, by_room, location, day, practitioner, now, may) -> dict:
+    member, allowed = request.member, {"may_book": may["book"], "may_move": may["move"]}
     if view == "list":
-        visits = agenda.load_list(location, day, by=member, practitioner=practitioner)
-        undoable, notes, limits = agenda.list_undoable(visits), agenda.note_visits(visits), wait_limits.read_limits()
-        rows = [presenting.row(visit, now, undoable=undoable, limits=limits, notes=notes) for visit in visits]
-        return {"rows": rows}
+        return _listed(request, location, day, practitioner, now)
     if view == "week":
         columns = agenda.load_week(location, _monday(day), by=member, practitioner=practitioner)
         columns = [column for column in columns if column.day.weekday() < 5 or column.windows or column.visits]
@@ -110,6 +112,19 @@ def _shown(view, by_room, location, day, practitioner, member, now, may) -> dict
         return {"grid": presenting.grid(columns, location, now, may_book=False, heads="room")}
     columns = agenda.load_day(location, day, by=member, practitioner=practitioner)
     return {"grid": presenting.grid(columns, location, now, heads="who", **allowed)}
+
+
+def _listed(request, location, day, practitioner, now) -> dict:
+    first = stretches.read_first(request.GET, "first")
+    found = agenda.load_list(location, day, now, by=request.member, practitioner=practitioner, first=first)
+    visits, undoable = found.shown.rows, agenda.list_undoable(found.shown.rows)
+    notes, limits = agenda.note_visits(visits), wait_limits.read_limits()
+    stretch = stretches.describe(found.shown, request.GET, "first", anchor="board")
+    return {
+        "rows": [presenting.row(visit, now, undoable=undoable, limits=limits, notes=notes) for visit in visits],
+        "stretch": stretch,
+        "hours": presenting.hours(found, request.GET) if stretch else [],
+    }
 
 
 def _monday(day: date) -> date:
