@@ -93,7 +93,7 @@ def show_agenda(request):
         "today": today.isoformat(),
         "zone": presenting.zone_words(location.time_zone, day),
     }
-    return render(request, "scheduling/agenda.html", context)
+    return render(request, "scheduling/_agenda_alone.html" if request.htmx else "scheduling/agenda.html", context)
 
 
 def _shown(request, view, by_room, location, day, practitioner, now, may) -> dict:

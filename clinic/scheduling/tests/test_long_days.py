@@ -130,6 +130,19 @@ def test_today_stays_where_it_is_when_it_is_fetched_anew_and_after_a_tap(nurse, 
     assert shown(browser.get(here)) == visits[41:61]
 
 
+@pytest.mark.parametrize("address", ["/?expected=20", "/agenda/?view=list&first=20", "/agenda/?view=day"])
+def test_what_is_fetched_anew_is_the_board_alone_and_the_same(address, nurse, noon, page_client):
+    fill(noon, nurse, 90)
+    browser = page_client(nurse)
+
+    whole, part = (browser.get(address, headers=headers).content.decode() for headers in ({}, {"HX-Request": "true"}))
+
+    assert ("<html" in whole, "<html" in part, 'id="said"' in part) == (True, False, True)
+    boards = [re.search(r'id="board".*</(?:section|div)>\s*<span hidden', page, re.DOTALL) for page in (whole, part)]
+    taps = [re.sub(r'(csrfmiddlewaretoken" value=|datetime=)"[^"]*"', "", board[0]) for board in boards]
+    assert [" ".join(board.split()) for board in taps[:1]] == [" ".join(board.split()) for board in taps[1:]]
+
+
 def test_who_waits_longest_is_shown_first_of_however_many(nurse, noon, page_client):
     visits = fill(noon, nurse, 40, late=40, state=State.ARRIVED)
     Appointment.objects.filter(pk__in=visits).update(arrived_at=timezone.now())
