@@ -247,11 +247,8 @@ def load_list(
     return DayList(shown, hours)
 
 
-def load_day(
-    location: Location, day: date, *, by: Membership, practitioner: Practitioner | None = None
-) -> list[Column]:
-    """A column for each clinician who has hours or a visit that day at this place; leave stands in it as a block."""
-    people = [practitioner] if practitioner else list(list_bookable(by=by))
+def load_day(location: Location, day: date, *, by: Membership, people: list[Practitioner]) -> list[Column]:
+    """A column for each of these who has hours or a visit that day at this place; leave stands in it as a block."""
     plan = plans.load_frame(people, day - timedelta(days=1), day)
     low, high = day_bounds(day, location.zone)
     found = list(_visits(low, high, by=by, people=people))

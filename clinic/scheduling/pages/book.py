@@ -64,16 +64,16 @@ def show_agenda(request):
     practitioner = asked.read_practitioner(request.GET.get("practitioner"), by=member)
     if view == "week" and practitioner is None:
         practitioner = asked.own_practitioner(member) or agenda.list_bookable(by=member).first()
-    home = practitioner or asked.own_practitioner(member)
-    location = asked.read_location(request.GET.get("location"), by=member, practitioner=home)
+    locations = list(list_locations(by=member))
+    location = _location(request, locations, practitioner)
     by_room = request.GET.get("by") == "room" and view == "day"
     context = {
         "view": view,
         "by_room": by_room,
         "practitioner": practitioner,
         "location": location,
-        "locations": list(list_locations(by=member)),
-        "people": list(agenda.list_bookable(by=member)),
+        "locations": locations,
+        "people": list(agenda.list_bookable(by=member).only(*agenda.NAMES["practitioner"][1])),
         "may": presenting.may(member),
         "now": now,
         "here_url": request.get_full_path(),
@@ -82,7 +82,8 @@ def show_agenda(request):
         return render(request, "scheduling/agenda.html", context | {"nothing": True})
     today = asked.today_at(location, request.tenant)
     day = asked.read_day(request.GET.get("day"), today)
-    context |= _shown(request, view, by_room, location, day, practitioner, now, context["may"])
+    people = [practitioner] if practitioner else context["people"]
+    context |= _shown(request, view, by_room, location, day, practitioner, people, now, context["may"])
     previous, following = presenting.steps(day, view)
     context |= {
         "day": day,
@@ -96,7 +97,15 @@ def show_agenda(request):
     return render(request, "scheduling/_agenda_alone.html" if request.htmx else "scheduling/agenda.html", context)
 
 
-def _shown(request, view, by_room, location, day, practitioner, now, may) -> dict:
+def _location(request, locations, practitioner):
+    """The one asked for, the only one, or where this clinician or most of the clinic works."""
+    if len(locations) == 1 and not request.GET.get("location"):
+        return locations[0]
+    home = practitioner or asked.own_practitioner(request.member)
+    return asked.read_location(request.GET.get("location"), by=request.member, practitioner=home)
+
+
+def _shown(request, view, by_room, location, day, practitioner, people, now, may) -> dict:
     member, allowed = request.member, {"may_book": may["book"], "may_move": may["move"]}
     if view == "list":
         return _listed(request, location, day, practitioner, now)
@@ -110,7 +119,7 @@ def _shown(request, view, by_room, location, day, practitioner, now, may) -> dic
     if by_room:
         columns = agenda.load_rooms(location, day, by=member)
         return {"grid": presenting.grid(columns, location, now, may_book=False, heads="room")}
-    columns = agenda.load_day(location, day, by=member, practitioner=practitioner)
+    columns = agenda.load_day(location, day, by=member, people=people)
     return {"grid": presenting.grid(columns, location, now, heads="who", **allowed)}
 
 
