@@ -4,7 +4,7 @@ Every view takes the same number of queries for five visits and for five hundred
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -34,7 +34,7 @@ from .models import (
     WorkingHours,
 )
 from .states import State
-from .stretches import Stretch, take
+from .stretches import Stretch, begin, take
 from .wall_time import day_bounds, wall_of
 
 MOST_WAITING, MOST_IN_ROOM, MOST_EXPECTED, MOST_FINISHED = 15, 10, 20, 10
@@ -44,7 +44,7 @@ NAMED = ("id", "tenant", "title", "first_name", "second_name", "first_last_name"
 SHOWN = (
     *("id", "tenant", "version", "patient", "practitioner", "location", "type", "capacity", "starts_at", "ends_at"),
     *("busy_from", "busy_until", "time_zone", "state", "is_live", "lane", "overbook_reason", "override_reason"),
-    "arrived_at",
+    *("arrived_at", "updated_at"),
 )
 """What a row or a card is made of."""
 NAMES = {
@@ -80,12 +80,43 @@ class Board:
     waiting: Stretch
     in_room: Stretch
     expected: Stretch
-    finished: list[Appointment]
+    finished: Stretch
     counts: dict[str, int]
     undoable: set[UUID]
 
     def count(self, states: Iterable[str]) -> int:
         return sum(self.counts.get(state, 0) for state in states)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One list of the board: which states, in which order for PostgreSQL and for Python, how many rows."""
+
+    name: str
+    states: tuple[str, ...]
+    size: int
+    order: tuple[Any, ...]
+    key: Callable[[Appointment], Any]
+
+
+def _by_time(visit: Appointment) -> tuple[datetime, UUID]:
+    return visit.starts_at, visit.pk
+
+
+def _by_wait(visit: Appointment) -> tuple[datetime, UUID]:
+    return max(visit.arrived_at or visit.starts_at, visit.starts_at), visit.pk
+
+
+def _by_change(visit: Appointment) -> tuple[float, UUID]:
+    return -visit.updated_at.timestamp(), visit.pk
+
+
+PARTS = (
+    Part("waiting", (State.ARRIVED,), MOST_WAITING, (Greatest("arrived_at", "starts_at"),), _by_wait),
+    Part("in_room", (State.IN_ROOM,), MOST_IN_ROOM, ("starts_at",), _by_time),
+    Part("expected", EXPECTED, MOST_EXPECTED, ("starts_at",), _by_time),
+    Part("finished", FINISHED, MOST_FINISHED, ("-updated_at",), _by_change),
+)
 
 
 # --- Who ------------------------------------------------------------------------------------------------------------
@@ -134,18 +165,30 @@ def load_board(
         counts[row["state"]] = row["number"]
         late += row["late"]
 
-    def part(states: Iterable[str], key: str, size: int, *order: Any, usual: int = 0) -> Stretch:
-        asked, total = first.get(key), sum(counts.get(state, 0) for state in states)
-        found = rows.filter(state__in=list(states)).order_by(*order, "id")
-        return take(found, total, usual if asked is None else asked, size)
+    parts: list[tuple[Part, int, int]] = []
+    for part in PARTS:
+        total, asked = sum(counts.get(state, 0) for state in part.states), first.get(part.name)
+        usual = late - LATE_SHOWN if part.name == "expected" else 0
+        parts.append((part, total, begin(total, usual if asked is None else asked, part.size)))
+    shown = _read_parts(rows, parts)
+    bring_names([visit for visits in shown.values() for visit in visits], by=by)
+    stretches = {part.name: Stretch(shown[part.name], at, total, part.size) for part, total, at in parts}
+    undoable = list_undoable(visit for visits in shown.values() for visit in visits)
+    return Board(**stretches, counts=counts, undoable=undoable)
 
-    waiting = part((State.ARRIVED,), "waiting", MOST_WAITING, Greatest("arrived_at", "starts_at"))
-    in_room = part((State.IN_ROOM,), "in_room", MOST_IN_ROOM, "starts_at")
-    expected = part(EXPECTED, "expected", MOST_EXPECTED, "starts_at", usual=late - LATE_SHOWN)
-    finished = part(FINISHED, "finished", MOST_FINISHED, "-updated_at").rows
-    shown = [*waiting.rows, *in_room.rows, *expected.rows, *finished]
-    bring_names(shown, by=by)
-    return Board(waiting, in_room, expected, finished, counts, list_undoable(shown))
+
+def _read_parts(rows: QuerySet[Appointment], parts: Iterable[tuple["Part", int, int]]) -> dict[str, list[Appointment]]:
+    """The rows of each part, in its order; all of them by one statement."""
+    asked = [
+        rows.filter(state__in=part.states).order_by(*part.order, "id")[first : first + part.size]
+        for part, total, first in parts
+        if total
+    ]
+    found = list(asked[0].union(*asked[1:], all=True)) if asked else []
+    return {
+        part.name: sorted((visit for visit in found if visit.state in part.states), key=part.key)
+        for part, _total, _first in parts
+    }
 
 
 def _light(rows: QuerySet[Appointment]) -> QuerySet[Appointment]:

@@ -30,9 +30,14 @@ class Stretch:
         return self.total - self.first - len(self.rows)
 
 
+def begin(total: int, first: int, size: int) -> int:
+    """Where a stretch begins: at `first`, or earlier where the list is not that long."""
+    return max(0, min(first, total - size))
+
+
 def take(rows: QuerySet, total: int, first: int, size: int) -> Stretch:
     """`size` rows from `first` on, or the last ones where the list is not that long. No query for an empty list."""
-    first = max(0, min(first, total - size))
+    first = begin(total, first, size)
     return Stretch(list(rows[first : first + size]) if total else [], first, total, size)
 
 

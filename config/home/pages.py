@@ -24,7 +24,7 @@ def today(request):
     if request.htmx and member.may(Permission.APPOINTMENT_VIEW):
         return render(request, "home/_board.html", {"board": board(request)})
     may_see_patients = member.may(Permission.PATIENT_VIEW)
-    may_review = patients.may_review(member)
+    may_review, open_reviews = _reviews(member, has_other_work=may_see_patients)
     context = {
         "recent": patients.list_recent_patients(by=member) if may_see_patients else [],
         "own_chart": None if may_see_patients else patients.list_patients(by=member).first(),
@@ -32,7 +32,7 @@ def today(request):
         "today": timezone.localdate(timezone=request.tenant.zone),
         "may_see_patients": may_see_patients,
         "may_review": may_review,
-        "open_reviews": patients.count_open_reviews(member) if may_review else 0,
+        "open_reviews": open_reviews,
         "is_patient": member.may(Permission.PATIENT_VIEW_OWN) and not member.is_staff,
         "may_create": member.may(Permission.PATIENT_CREATE),
     }
@@ -41,3 +41,15 @@ def today(request):
     if member.may(Permission.APPOINTMENT_VIEW_OWN):
         context["own"] = overview(request)
     return render(request, "home/today.html", context)
+
+
+def _reviews(member, *, has_other_work):
+    """Whether this member reviews emergency accesses, and how many wait.
+
+    Counted first: whether an administrator has to asks for the rights of everybody, and mostly nothing waits.
+    """
+    if not (member.may(Permission.AUDIT_REVIEW) or member.may(Permission.USER_MANAGE)):
+        return False, 0
+    count = patients.count_open_reviews(member)
+    may_review = (count > 0 or not has_other_work) and patients.may_review(member)
+    return may_review, count if may_review else 0

@@ -43,7 +43,7 @@ def board(request) -> dict:
         for name, stretch in zip(STRETCHES, (found.waiting, found.in_room, found.expected), strict=True)
     }
     return shown | {
-        "finished": {"rows": rows(found.finished), "count": found.count(agenda.FINISHED)},
+        "finished": {"rows": rows(found.finished.rows), "count": found.count(agenda.FINISHED)},
         "own": own,
         "is_mine": is_mine,
         "everybody": not is_mine,
