@@ -6,7 +6,7 @@
 2. psycopg itself always stays in autocommit, so nothing but `atomic()` opens a
    transaction, and a tenant can not outlive one.
 3. bulk_create inserts by VALUES; INSERT … SELECT UNNEST is refused by Citus.
-4. Moments are read by `datetime.fromisoformat`, which takes a fifteenth of psycopg's own Python: a page of the
+4. Moments are read by `datetime.fromisoformat`, which takes a ninth of psycopg's own Python: a page of the
    book reads thousands of them.
 """
 
