@@ -30,9 +30,9 @@ def noon_house(tenant_id):
     return make_location("Noon house", zone)
 
 
-def fill(place, by, count, *, late=0, state=State.BOOKED, first_name="Ana", one=None, **more):
+def fill(place, by, count, *, late=0, state=State.BOOKED, first_name="Ana", one=None, now=None, **more):
     """So many visits of one clinician, one each two minutes, `late` of them before now; gives their ids by time."""
-    now = timezone.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
+    now = now or timezone.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
     begun, made = Appointment.objects.count(), []
     one, kind = one or make_practitioner("Doc", f"Number{begun}"), make_type(f"kind-{begun}")
     patients = [PatientFactory(by=by, first_name=first_name) for _each in range(3)]
