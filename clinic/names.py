@@ -1,4 +1,4 @@
-"""Names of people in every script: putting them together, taking them apart, folding them for search.
+"""Names of people in every script: putting them together, taking them apart, writing them, folding them for search.
 
 Given names and family names are two columns each (decision X13); MediSecure
 reads and writes one `name`. Whatever is split here gives the same words back
@@ -8,6 +8,8 @@ when it is joined.
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 # Words that belong to the family name after them ("de la Cruz", "van den Berg", "al Sayed").
 PARTICLES = frozenset(
@@ -25,6 +27,10 @@ _APOSTROPHES = "'`´‘’ʻʼʹʿʾ′＇"
 _HYPHENS = "-‐‑‒–"
 _WITHOUT_APOSTROPHES = str.maketrans(dict.fromkeys(_APOSTROPHES))
 _WITHOUT_JOINERS = str.maketrans(dict.fromkeys(_APOSTROPHES + _HYPHENS))
+# Only scripts whose capitals every reader and every font knows. Georgian has capitals in Unicode, but Georgians
+# do not write them in names and most fonts show empty boxes.
+SCRIPTS_WITH_CAPITALS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN")
+
 _ASCII_WORD = re.compile("[a-z0-9]+")
 _APART = str.maketrans(dict.fromkeys(_APOSTROPHES + _HYPHENS, " "))
 
@@ -52,6 +58,41 @@ class Name:
         if self.given and self.family and is_unspaced(self.given + self.family):
             return self.family + self.given
         return " ".join(part for part in (self.given, self.family) if part)
+
+
+def clinical_name(person: Any) -> str:
+    """ "FAMILY, Given (Title)" of a person with `family_name` and `given_name`, or the four names a patient keeps."""
+    return write_name(
+        _joined(person, "family_name", "first_last_name", "second_last_name"),
+        _joined(person, "given_name", "first_name", "second_name"),
+        str(getattr(person, "title", "") or ""),
+    )
+
+
+def _joined(person: Any, whole: str, *parts: str) -> str:
+    if hasattr(person, whole):
+        return str(getattr(person, whole) or "")
+    return " ".join(str(getattr(person, part)) for part in parts if getattr(person, part, ""))
+
+
+def write_name(family: str = "", given: str = "", title: str = "") -> str:
+    """A name as "FAMILY, Given (Title)"; parts that are missing leave no stray comma. "" when there is no name."""
+    name = ", ".join(part for part in (capitals(family.strip()), given.strip()) if part)
+    return f"{name} ({title.strip()})" if name and title.strip() else name
+
+
+def capitals(text: str) -> str:
+    """Capitals where a script has them; Arabic, Han, Thai, Georgian and the rest stay as written."""
+    return text.upper() if text.isascii() else "".join(_capital(character) for character in text)
+
+
+@lru_cache(maxsize=4096)
+def _capital(character: str) -> str:
+    if character == "ß":
+        return "ẞ"  # "SS" would be another name
+    if unicodedata.name(character, "").startswith(SCRIPTS_WITH_CAPITALS):
+        return character.upper()
+    return character
 
 
 def split_name(whole: str) -> Name:

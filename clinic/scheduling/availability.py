@@ -102,7 +102,7 @@ class Plan:
     practitioner_blocks: dict[UUID, list[Block]] = field(default_factory=dict)
     location_blocks: dict[UUID, list[Block]] = field(default_factory=dict)
     resource_blocks: dict[UUID, list[Block]] = field(default_factory=dict)
-    resource_busy: dict[UUID, Busy] = field(default_factory=dict)
+    resource_busy: Mapping[UUID, Busy | None] = field(default_factory=dict)
     booked_per_day: dict[tuple[UUID, date], int] = field(default_factory=dict)
     groups: dict[tuple[UUID, UUID, float], Group] = field(default_factory=dict)  # practitioner, location, beginning
     day_of: dict[UUID, object] = field(default_factory=dict)  # location: its zone

@@ -1,8 +1,9 @@
 """What decides about free times, read from the book in a handful of queries and handed to `availability`."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
+from functools import partial
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,7 @@ from .models import (
 from .states import State
 from .wall_time import day_bounds, wall_of, window
 
+TRIED_FIRST = 8  # rooms and devices whose claims are read at once
 LONGEST_SPAN_DAYS = 366
 LONGEST_BUFFERS = timedelta(hours=8)
 LONGEST_BUSY = timedelta(hours=16)
@@ -78,7 +80,8 @@ def load_plan(
     plan.location_blocks = _closed(locations, first, last + timedelta(days=1))
     if needs is None:
         needs = needs_of(type) if type is not None else ()
-    plan.resource_busy = _claims({pk for need in needs for pk in need.resources}, low, high, ignore)
+    needed = dict.fromkeys(pk for need in needs for pk in need.resources)
+    plan.resource_busy = Claims(needed, partial(_claims, low=low, high=high, ignore=ignore))
     return plan
 
 
@@ -245,10 +248,37 @@ def _groups(
     }
 
 
-def _claims(needed: set[UUID], low: datetime, high: datetime, ignore: UUID | None) -> dict[UUID, Busy]:
-    """When those are taken. A month of a whole house is thousands of claims, so they come as two lists a room."""
-    if not needed:
-        return {}
+class Claims(Mapping[UUID, Busy | None]):
+    """When rooms and devices are taken, read a few at a time in the order in which they are tried.
+
+    A visit takes the first free one: of forty rooms mostly eight are looked at, and their claims of a month are
+    thousands. The first few are read at once, so that one statement more is needed only where they were all taken.
+    """
+
+    def __init__(self, needed: Iterable[UUID], read: Callable[[list[UUID]], dict[UUID, Busy]]):
+        self.unread, self.read, self.known = list(needed), read, dict[UUID, Busy | None]()
+        self._read(self.unread[:TRIED_FIRST])
+
+    def __getitem__(self, resource: UUID) -> Busy | None:
+        if resource in self.unread:
+            place = self.unread.index(resource)
+            self._read(self.unread[place : place + TRIED_FIRST])
+        return self.known.get(resource)
+
+    def __iter__(self) -> Iterator[UUID]:
+        return iter([*self.known, *self.unread])
+
+    def __len__(self) -> int:
+        return len(self.known) + len(self.unread)
+
+    def _read(self, some: list[UUID]) -> None:
+        if some:
+            self.known |= dict.fromkeys(some) | self.read(some)
+            self.unread = [resource for resource in self.unread if resource not in self.known]
+
+
+def _claims(needed: list[UUID], *, low: datetime, high: datetime, ignore: UUID | None) -> dict[UUID, Busy]:
+    """When those are taken. A month of some rooms is thousands of claims, so they come as two lists a room."""
     claims = AppointmentResource.objects.filter(
         is_live=True, resource__in=needed, busy_from__lt=high, busy_until__gt=low
     )

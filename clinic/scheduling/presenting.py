@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.http import QueryDict
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -19,7 +20,7 @@ from accounts.users.models import Membership
 from clinic.places.models import Location
 from clinic.practitioners.models import Practitioner
 
-from .agenda import HERE, Column
+from .agenda import HERE, Column, DayList
 from .models import Appointment, AppointmentChange, Reminder, WaitLimits
 from .states import MOVES, UPCOMING, State
 from .wall_time import NoSuchTime, moment_of, wall_of
@@ -156,21 +157,26 @@ def badges(visit: Appointment) -> list[dict[str, str]]:
     return found
 
 
-def buttons(visit: Appointment, now: datetime) -> list[dict[str, Any]]:
+def buttons(visit: Appointment, now: datetime) -> tuple[dict[str, Any], ...]:
     """The states somebody may put this visit into by one tap, the likely one first; cancelling asks for a reason.
 
     What only time can tell, done or did not come, is asked once the visit should have begun.
     """
     if visit.patient_id is None:
-        return []  # of a group each place has its own
-    likely = NEXT.get(visit.state)
-    offered = [to for to in MOVES[visit.state] if to in BUTTONS]
-    if visit.starts_at > now and visit.state != State.IN_ROOM:
+        return ()  # of a group each place has its own
+    return _buttons(visit.state, visit.starts_at > now)
+
+
+@cache
+def _buttons(state: str, is_ahead: bool) -> tuple[dict[str, Any], ...]:
+    likely = NEXT.get(state)
+    offered = [to for to in MOVES[state] if to in BUTTONS]
+    if is_ahead and state != State.IN_ROOM:
         offered = [to for to in offered if to not in {State.COMPLETED, State.NO_SHOW}]
-    if visit.state == State.REQUESTED:
+    if state == State.REQUESTED:
         offered.remove(State.CONFIRMED)
     offered.sort(key=lambda to: to != likely)
-    return [{"to": SafeString(to), "label": BUTTONS[to], "is_likely": to == likely} for to in offered]
+    return tuple({"to": SafeString(to), "label": BUTTONS[to], "is_likely": to == likely} for to in offered)
 
 
 def row(
@@ -230,10 +236,16 @@ def late(visit: Appointment, now: datetime) -> str:
     return _("%(count)d min late") % {"count": minutes} if minutes < 120 else _("not here")
 
 
-def waiting_room(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Those who are here: who waits longest first, then who is in a room."""
-    waits = sorted((r for r in rows if r["state"] == State.ARRIVED), key=lambda r: -r["wait"]["minutes"])
-    return {"waiting": waits, "in_room": [r for r in rows if r["state"] == State.IN_ROOM]}
+def hours(found: DayList, query: QueryDict) -> list[dict[str, Any]]:
+    """The hours of a long day in which visits begin, as links to the first of them; those in sight are marked."""
+    links, changed = [], query.copy()
+    places = [*found.hours.values(), found.shown.total]
+    last = found.shown.first + len(found.shown.rows)
+    for (hour, place), following in zip(found.hours.items(), places[1:], strict=True):
+        changed["first"] = str(place)
+        is_shown = place < last and following > found.shown.first
+        links.append({"words": f"{hour}:00", "url": f"?{changed.urlencode()}#board", "is_shown": is_shown})
+    return links
 
 
 # --- The agenda as a grid --------------------------------------------------------------------------------------------
@@ -362,7 +374,7 @@ def _cards(column: Column, zone: ZoneInfo, first: int, last: int, *, may_move: b
             cluster = []
         card = _card(visit, column, zone, start, min(end, last), first, last)
         if may_move and visit.state in UPCOMING:
-            card |= {"move_url": reverse("scheduling:move", args=[visit.pk]), "version": visit.version}
+            card |= {"move_url": f"{card['url']}move/", "version": visit.version, "minutes": visit.minutes}
         reach = max(reach, end) if cluster else end
         cluster.append((start, end, card))
         cards.append(card)

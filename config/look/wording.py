@@ -7,7 +7,6 @@ figures only, family name first and in capitals, age beside the birth date,
 """
 
 import re
-import unicodedata
 from datetime import date, datetime, tzinfo
 from functools import lru_cache
 
@@ -19,10 +18,6 @@ from django.utils.translation import gettext as _
 
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
-
-# Only scripts whose capitals every reader and every font knows. Georgian has capitals in Unicode, but Georgians
-# do not write them in names and most fonts show empty boxes.
-SCRIPTS_WITH_CAPITALS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN")
 
 
 def write_date(value: date | datetime | str | None) -> str:
@@ -70,26 +65,6 @@ def write_age(born: date | None, on: date) -> str:
         return ngettext("%(count)d month", "%(count)d months", months) % {"count": months}
     days = (on - born).days
     return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
-
-
-def write_name(family: str = "", given: str = "", title: str = "") -> str:
-    """A name as "FAMILY, Given (Title)"; parts that are missing leave no stray comma. "" when there is no name."""
-    name = ", ".join(part for part in (capitals(family.strip()), given.strip()) if part)
-    return f"{name} ({title.strip()})" if name and title.strip() else name
-
-
-def capitals(text: str) -> str:
-    """Capitals where a script has them; Arabic, Han, Thai, Georgian and the rest stay as written."""
-    return text.upper() if text.isascii() else "".join(_capital(character) for character in text)
-
-
-@lru_cache(maxsize=4096)
-def _capital(character: str) -> str:
-    if character == "ß":
-        return "ẞ"  # "SS" would be another name
-    if unicodedata.name(character, "").startswith(SCRIPTS_WITH_CAPITALS):
-        return character.upper()
-    return character
 
 
 def write_document_number(value: object, country: str = "") -> str:

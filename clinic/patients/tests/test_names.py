@@ -2,7 +2,16 @@ import unicodedata
 
 import pytest
 
-from clinic.names import Name, fold, from_given_and_family, is_unspaced, spellings_of, split_name, words_of
+from clinic.names import (
+    Name,
+    fold,
+    from_given_and_family,
+    is_unspaced,
+    spellings_of,
+    split_name,
+    words_of,
+    write_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -105,3 +114,24 @@ def test_fold_is_the_same_for_composed_and_decomposed_text_and_folding_twice(tex
 )
 def test_is_unspaced(text, unspaced):
     assert is_unspaced(text) == unspaced
+
+
+@pytest.mark.parametrize(
+    ("parts", "written"),
+    [
+        (("de la Hoz Restrepo", "Aurelia", "Dr"), "DE LA HOZ RESTREPO, Aurelia (Dr)"),
+        (("Ñuñez", "", ""), "ÑUÑEZ"),
+        (("", "Aurelia", ""), "Aurelia"),
+        (("", "", "Dr"), ""),
+        (("Weiß", "Jörg", ""), "WEIẞ, Jörg"),
+        (("მიქელაძე", "მარიამი", ""), "მიქელაძე, მარიამი"),
+        (("الخوارزمي", "محمد", ""), "الخوارزمي, محمد"),
+        (("欧阳", "静怡", ""), "欧阳, 静怡"),
+        (("김", "민준", ""), "김, 민준"),
+        (("ศรีสุวรรณ", "ณัฐธิดา", ""), "ศรีสุวรรณ, ณัฐธิดา"),
+        (("Иванов", "Пётр", ""), "ИВАНОВ, Пётр"),
+        (("N\N{COMBINING TILDE}u", "A", ""), "N\N{COMBINING TILDE}U, A"),
+    ],
+)
+def test_write_name_capitalises_only_scripts_that_have_capitals(parts, written):
+    assert write_name(*parts) == written

@@ -12,10 +12,13 @@ from accounts.guards import requires
 from accounts.permissions import Permission
 from clinic.places.selectors import list_locations
 
-from .. import agenda, presenting, wait_limits
+from .. import agenda, presenting, stretches, wait_limits
 from . import asked
 
 VIEWS = ("day", "week", "list")
+
+
+STRETCHES = ("waiting", "in_room", "expected")
 
 
 def board(request) -> dict:
@@ -24,21 +27,23 @@ def board(request) -> dict:
     day = timezone.localdate(timezone=request.tenant.zone)
     own = asked.own_practitioner(member)
     is_mine = own is not None and request.GET.get("whose") != "all"
-    found = agenda.load_board(day, by=member, practitioner=own if is_mine else None)
-    zone = request.tenant.time_zone
-
-    limits = wait_limits.read_limits()
+    first = {name: stretches.read_first(request.GET, name) for name in STRETCHES}
+    found = agenda.load_board(day, now, by=member, practitioner=own if is_mine else None, first=first)
+    zone, limits = request.tenant.time_zone, wait_limits.read_limits()
 
     def rows(visits):
         return [presenting.row(visit, now, undoable=found.undoable, zone=zone, limits=limits) for visit in visits]
 
-    return {
-        "room": presenting.waiting_room(rows(found.here)),
-        "expected": rows(found.expected),
-        "finished": rows(found.finished),
-        "here_count": found.count(agenda.HERE),
-        "expected_count": found.count(agenda.EXPECTED),
-        "finished_count": found.count(agenda.FINISHED),
+    shown = {
+        name: {
+            "rows": rows(stretch.rows),
+            "count": stretch.total,
+            "stretch": stretches.describe(stretch, request.GET, name, anchor=f"{name}-visits"),
+        }
+        for name, stretch in zip(STRETCHES, (found.waiting, found.in_room, found.expected), strict=True)
+    }
+    return shown | {
+        "finished": {"rows": rows(found.finished.rows), "count": found.count(agenda.FINISHED)},
         "own": own,
         "is_mine": is_mine,
         "everybody": not is_mine,
@@ -59,16 +64,16 @@ def show_agenda(request):
     practitioner = asked.read_practitioner(request.GET.get("practitioner"), by=member)
     if view == "week" and practitioner is None:
         practitioner = asked.own_practitioner(member) or agenda.list_bookable(by=member).first()
-    home = practitioner or asked.own_practitioner(member)
-    location = asked.read_location(request.GET.get("location"), by=member, practitioner=home)
+    locations = list(list_locations(by=member))
+    location = _location(request, locations, practitioner)
     by_room = request.GET.get("by") == "room" and view == "day"
     context = {
         "view": view,
         "by_room": by_room,
         "practitioner": practitioner,
         "location": location,
-        "locations": list(list_locations(by=member)),
-        "people": list(agenda.list_bookable(by=member)),
+        "locations": locations,
+        "people": list(agenda.list_bookable(by=member).only(*agenda.NAMES["practitioner"][1])),
         "may": presenting.may(member),
         "now": now,
         "here_url": request.get_full_path(),
@@ -77,7 +82,8 @@ def show_agenda(request):
         return render(request, "scheduling/agenda.html", context | {"nothing": True})
     today = asked.today_at(location, request.tenant)
     day = asked.read_day(request.GET.get("day"), today)
-    context |= _shown(view, by_room, location, day, practitioner, member, now, context["may"])
+    people = [practitioner] if practitioner else context["people"]
+    context |= _shown(request, view, by_room, location, day, practitioner, people, now, context["may"])
     previous, following = presenting.steps(day, view)
     context |= {
         "day": day,
@@ -88,16 +94,21 @@ def show_agenda(request):
         "today": today.isoformat(),
         "zone": presenting.zone_words(location.time_zone, day),
     }
-    return render(request, "scheduling/agenda.html", context)
+    return render(request, "scheduling/_agenda_alone.html" if request.htmx else "scheduling/agenda.html", context)
 
 
-def _shown(view, by_room, location, day, practitioner, member, now, may) -> dict:
-    allowed = {"may_book": may["book"], "may_move": may["move"]}
+def _location(request, locations, practitioner):
+    """The one asked for, the only one, or where this clinician or most of the clinic works."""
+    if len(locations) == 1 and not request.GET.get("location"):
+        return locations[0]
+    home = practitioner or asked.own_practitioner(request.member)
+    return asked.read_location(request.GET.get("location"), by=request.member, practitioner=home)
+
+
+def _shown(request, view, by_room, location, day, practitioner, people, now, may) -> dict:
+    member, allowed = request.member, {"may_book": may["book"], "may_move": may["move"]}
     if view == "list":
-        visits = agenda.load_list(location, day, by=member, practitioner=practitioner)
-        undoable, notes, limits = agenda.list_undoable(visits), agenda.note_visits(visits), wait_limits.read_limits()
-        rows = [presenting.row(visit, now, undoable=undoable, limits=limits, notes=notes) for visit in visits]
-        return {"rows": rows}
+        return _listed(request, location, day, practitioner, now)
     if view == "week":
         columns = agenda.load_week(location, _monday(day), by=member, practitioner=practitioner)
         columns = [column for column in columns if column.day.weekday() < 5 or column.windows or column.visits]
@@ -108,8 +119,21 @@ def _shown(view, by_room, location, day, practitioner, member, now, may) -> dict
     if by_room:
         columns = agenda.load_rooms(location, day, by=member)
         return {"grid": presenting.grid(columns, location, now, may_book=False, heads="room")}
-    columns = agenda.load_day(location, day, by=member, practitioner=practitioner)
+    columns = agenda.load_day(location, day, by=member, people=people)
     return {"grid": presenting.grid(columns, location, now, heads="who", **allowed)}
+
+
+def _listed(request, location, day, practitioner, now) -> dict:
+    first = stretches.read_first(request.GET, "first")
+    found = agenda.load_list(location, day, now, by=request.member, practitioner=practitioner, first=first)
+    visits, undoable = found.shown.rows, agenda.list_undoable(found.shown.rows)
+    notes, limits = agenda.note_visits(visits), wait_limits.read_limits()
+    stretch = stretches.describe(found.shown, request.GET, "first", anchor="board")
+    return {
+        "rows": [presenting.row(visit, now, undoable=undoable, limits=limits, notes=notes) for visit in visits],
+        "stretch": stretch,
+        "hours": presenting.hours(found, request.GET) if stretch else [],
+    }
 
 
 def _monday(day: date) -> date:

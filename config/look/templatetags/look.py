@@ -6,7 +6,6 @@ which stays reachable inside an include with `only`.
 """
 
 from datetime import date, datetime
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from django import template
@@ -14,10 +13,11 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from lucide.templatetags.lucide import lucide as draw
 
+from clinic import names
 from config.look import wording
 from config.look.htmx import HTMX_CONFIG
+from tenancy.doors.icons import draw_icon
 
 register = template.Library()
 
@@ -40,17 +40,7 @@ def clinical_name(person):
     """
     if not person or isinstance(person, str):
         return person or ""
-    return wording.write_name(
-        _joined(person, "family_name", "first_last_name", "second_last_name"),
-        _joined(person, "given_name", "first_name", "second_name"),
-        str(getattr(person, "title", "") or ""),
-    )
-
-
-def _joined(person, whole, *parts):
-    if hasattr(person, whole):
-        return str(getattr(person, whole) or "")
-    return " ".join(str(getattr(person, part)) for part in parts if getattr(person, part, ""))
+    return names.clinical_name(person)
 
 
 @register.filter
@@ -115,12 +105,7 @@ def _zone(context):
 @register.simple_tag
 def icon(name, size=20):
     """{% icon "users" %}: a lucide drawing, silent to screen readers; the word beside it carries the meaning."""
-    return _drawing(str(name), int(size))
-
-
-@lru_cache(maxsize=256)
-def _drawing(name, size):
-    return draw(name, size=size, aria_hidden="true", focusable="false", **{"class": "icon"})
+    return draw_icon(str(name), int(size))
 
 
 @register.simple_tag

@@ -51,27 +51,6 @@ def test_write_age_of_nobody_known_is_empty():
 
 
 @pytest.mark.parametrize(
-    ("parts", "written"),
-    [
-        (("de la Hoz Restrepo", "Aurelia", "Dr"), "DE LA HOZ RESTREPO, Aurelia (Dr)"),
-        (("Ñuñez", "", ""), "ÑUÑEZ"),
-        (("", "Aurelia", ""), "Aurelia"),
-        (("", "", "Dr"), ""),
-        (("Weiß", "Jörg", ""), "WEIẞ, Jörg"),
-        (("მიქელაძე", "მარიამი", ""), "მიქელაძე, მარიამი"),
-        (("الخوارزمي", "محمد", ""), "الخوارزمي, محمد"),
-        (("欧阳", "静怡", ""), "欧阳, 静怡"),
-        (("김", "민준", ""), "김, 민준"),
-        (("ศรีสุวรรณ", "ณัฐธิดา", ""), "ศรีสุวรรณ, ณัฐธิดา"),
-        (("Иванов", "Пётр", ""), "ИВАНОВ, Пётр"),
-        (("N\N{COMBINING TILDE}u", "A", ""), "N\N{COMBINING TILDE}U, A"),
-    ],
-)
-def test_write_name_capitalises_only_scripts_that_have_capitals(parts, written):
-    assert wording.write_name(*parts) == written
-
-
-@pytest.mark.parametrize(
     ("value", "country", "written"),
     [
         ("1020345678", "CO", "1.020.345.678"),

@@ -14,6 +14,7 @@ from clinic.scheduling.models import Appointment
 from clinic.scheduling.services import Wanted
 from clinic.scheduling.states import State
 from clinic.scheduling.tests.factories import at, make_location, make_practitioner, next_day, work
+from clinic.scheduling.tests.test_long_days import fill
 
 from .conftest import troubles_of, without_leaving
 
@@ -141,6 +142,35 @@ def test_agenda_by_keys_and_for_everybody(opens, book):
     for view in ("day", "week", "list", "day&by=room"):
         page.goto(f"/agenda/?day={monday}&view={view}")
         assert troubles_of(page) == []
+
+
+def test_a_long_day_is_leafed_through_by_keys_and_links(site, opens, book):
+    def fill_days():
+        place, member = book["place"], site.members["nurse"]
+        midnight = timezone.localtime(timezone=place.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        fill(place, member, 45, now=midnight)
+        fill(place, member, 70, now=midnight + timedelta(days=400, hours=9))
+        return (midnight + timedelta(days=400)).date()
+
+    day = site.work(fill_days)
+    page = opens()
+    page.goto("/?expected=0")
+    expected = page.locator(".board-agenda .visits").first.locator("li")
+    expect(expected).to_have_count(20)
+    page.locator("body").press("n")
+    expect(page).to_have_url(re.compile("expected=20#expected-visits"))
+    assert troubles_of(page) == []
+    page.locator("body").press("p")
+    expect(page).to_have_url(re.compile("expected=0#expected-visits"))
+    page.locator("body").press("t")
+    expect(page).to_have_url(re.compile("^[^=]*#expected-visits$"))
+    page.goto(f"/agenda/?view=list&day={day}")
+    expect(page.locator(".visits li")).to_have_count(60)
+    page.get_by_role("link", name="After these: 10").click()
+    expect(page.get_by_role("link", name="Before these: 10")).to_be_visible()
+    assert troubles_of(page) == []
+    page.get_by_role("link", name="09:00", exact=True).click()
+    expect(page.locator(".visits time").first).to_have_text("09:00")
 
 
 def test_move_page_can_be_used_by_everybody(site, opens, book):
