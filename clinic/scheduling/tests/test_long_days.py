@@ -15,6 +15,7 @@ from clinic.scheduling.models import Appointment
 from clinic.scheduling.states import State
 from tenancy.tenants.context import tenant_context
 from tenancy.tenants.models import Tenant
+from tenancy.tenants.numbering import next_number
 from tenancy.tenants.tests.contexts import outside_tenant
 
 from .factories import make_location, make_practitioner, make_type
@@ -30,19 +31,20 @@ def noon_house(tenant_id):
     return make_location("Noon house", zone)
 
 
-def fill(place, by, count, *, late=0, state=State.BOOKED, first_name="Ana", one=None, now=None, **more):
+def fill(place, by, count, *, late=0, state=State.BOOKED, first_name="Ana", one=None, now=None, people=None, **more):
     """So many visits of one clinician, one each two minutes, `late` of them before now; gives their ids by time."""
     now = now or timezone.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
     begun, made = Appointment.objects.count(), []
     one, kind = one or make_practitioner("Doc", f"Number{begun}"), make_type(f"kind-{begun}")
-    patients = [PatientFactory(by=by, first_name=first_name) for _each in range(3)]
+    patients = people or [PatientFactory(by=by, first_name=first_name) for _each in range(3)]
     for place_in_row in range(count):
         starts = now + (place_in_row - late) * STEP
         times = {"starts_at": starts, "busy_from": starts, "ends_at": starts + STEP, "busy_until": starts + STEP}
         made.append(Appointment(
-            number=begun + place_in_row + 1, patient=patients[place_in_row % 3], practitioner=one, location=place,
-            type=kind, time_zone=place.time_zone, wall_start=f"{starts.astimezone(place.zone):%Y-%m-%dT%H:%M}",
-            state=state, is_live=state not in {State.CANCELLED, State.NO_SHOW}, **times, **more,
+            number=next_number("appointment"), patient=patients[place_in_row % len(patients)], practitioner=one,
+            location=place, type=kind, time_zone=place.time_zone,
+            wall_start=f"{starts.astimezone(place.zone):%Y-%m-%dT%H:%M}", state=state,
+            is_live=state not in {State.CANCELLED, State.NO_SHOW}, **times, **more,
         ))  # fmt: skip
     Appointment.objects.bulk_create(made)
     return [str(visit.pk) for visit in made]

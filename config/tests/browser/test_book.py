@@ -148,8 +148,9 @@ def test_a_long_day_is_leafed_through_by_keys_and_links(site, opens, book):
     def fill_days():
         place, member = book["place"], site.members["nurse"]
         midnight = timezone.localtime(timezone=place.zone).replace(hour=0, minute=0, second=0, microsecond=0)
-        fill(place, member, 45, now=midnight)
-        fill(place, member, 70, now=midnight + timedelta(days=400, hours=9))
+        people = [PatientFactory(by=member, first_name="Long", first_last_name="Day")]
+        fill(place, member, 45, now=midnight, people=people)
+        fill(place, member, 70, now=midnight + timedelta(days=400, hours=9), people=people)
         return (midnight + timedelta(days=400)).date()
 
     day = site.work(fill_days)
