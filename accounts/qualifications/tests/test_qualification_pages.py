@@ -2,7 +2,7 @@
 
 import html
 import re
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -10,8 +10,9 @@ from django.urls import reverse
 
 from accounts.qualifications import services
 from accounts.qualifications.models import Qualification, QualificationKind
+from accounts.users.tests.factories import ZONE
 
-TODAY = date.today()
+TODAY = datetime.now(ZONE).date()
 
 
 def text_of(response):

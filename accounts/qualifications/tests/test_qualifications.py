@@ -1,14 +1,15 @@
 """Licences and privileges: dated, vouched for by somebody else, readable when they are over."""
 
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from accounts.qualifications import selectors, services
 from accounts.qualifications.models import Qualification
+from accounts.users.tests.factories import ZONE
 from tenancy.rules import RuleBroken
 
-TODAY = date.today()
+TODAY = datetime.now(ZONE).date()
 
 
 @pytest.fixture
