@@ -89,7 +89,7 @@ class Name:
     route: str
 
 
-BY_ID = Name(re.compile(f"({UUID_FORM})"), "r.id = {0}::uuid", lambda pk: [pk], "/{pk}")
+BY_ID = "r.id = {0}::uuid"
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +240,7 @@ class FastLane:
     def _read(self, request, path: str, key: SentKey) -> HttpResponse | None:
         if found := self.ONE.fullmatch(path):
             resource = RESOURCES.get(found[1])
-            return resource and self._one(request, resource, key, BY_ID, [found[2]])
+            return resource and self._one(request, resource, key, BY_ID, [found[2]], "/{pk}")
         if found := self.MANY.fullmatch(path):
             resource = RESOURCES.get(found[1])
             return resource and self._page(request, resource, key)
@@ -248,7 +248,7 @@ class FastLane:
             resource = RESOURCES.get(found[1])
             name = resource and resource.names.get(found[2])
             said = name and name.pattern.fullmatch(found[3])
-            return said and self._one(request, resource, key, name, name.read(*said.groups()))
+            return said and self._one(request, resource, key, name.condition, name.read(*said.groups()), name.route)
         return None
 
     def _create(self, request, path: str, key: SentKey) -> HttpResponse | None:
@@ -270,14 +270,14 @@ class FastLane:
         _name(request, resource.path, str(by.tenant_id), str(by.pk))
         return made.response
 
-    def _one(self, request, resource, key, name, values) -> HttpResponse | None:
+    def _one(self, request, resource, key, condition, values, route) -> HttpResponse | None:
         if request.META.get("QUERY_STRING") or not (counted := _count(request, _known_keys.get(key.key_hash))):
             return None
         parameters = [str(key.tenant_id), key.key_hash, resource.scopes]
         if resource.look:
             parameters += [str(new_id()), request.request_id[:64]]
-        rows = run_alone(key.tenant_id, resource.one(name.condition), [*parameters, *values], durable=False)
-        if len(rows) != 1 or not _told(request, resource, key, rows[0], counted, name.route):
+        rows = run_alone(key.tenant_id, resource.one(condition), [*parameters, *values], durable=False)
+        if len(rows) != 1 or not _told(request, resource, key, rows[0], counted, route):
             return None
         *_key, json, version = rows[0]
         return _respond(json, {"ETag": f'"{version}"'})
