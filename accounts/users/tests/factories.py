@@ -27,7 +27,7 @@ class UserFactory(factory.Factory):
     class Meta:
         model = User
 
-    name = factory.Faker("name")
+    name = factory.Sequence(lambda number: f"Pat {number:05}")  # too short for a password to be refused as like it
     email = factory.LazyFunction(lambda: f"{uuid.uuid4().hex[:12]}@example.org")
     password = PASSWORD
 

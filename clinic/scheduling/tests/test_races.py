@@ -116,7 +116,7 @@ def test_bookings_of_mixed_lengths_moves_and_leave_never_share_anything(ward):
 
     assert all_at_once(tenant, act) == []
     with tenant_context(tenant.id):
-        assert Appointment.objects.live().count() > 10
+        assert Appointment.objects.count() > CLIENTS  # how many depends on who came first
     assert overlaps(tenant) == dict.fromkeys(OVERLAPS, 0)
 
 
