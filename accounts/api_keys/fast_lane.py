@@ -133,10 +133,14 @@ class FastResource:
         return self._ones[condition]
 
     def _one_by(self, condition: str) -> str:
-        """Key and row; where the reading is noted ($4 is the note's id, $5 the request's), no row without the note."""
+        """Key and row; where the reading is noted ($4 is the note's id, $5 the request's), no row without the note.
+
+        Rows are compared with the parameter, not with the key's column: a plan that is kept for all clinics would
+        otherwise be made for the one that asks first, and a small one's plan reads every row of a large one.
+        """
         named = condition.format(*(f"${place}" for place in range(6 if self.look else 4, 10)))
         row = f"SELECT r.id, r.version, {self.rows.json} AS json FROM {self.rows.source}, k"  # noqa: S608
-        row += f" WHERE r.tenant_id = k.tenant_id AND {named} AND {self.present} AND {self.plain}"
+        row += f" WHERE r.tenant_id = $1::uuid AND {named} AND {self.present} AND {self.plain}"
         if not self.look:
             return (
                 f"WITH {_KEY}, r AS ({row})"  # noqa: S608
@@ -146,7 +150,7 @@ class FastResource:
             INSERT INTO audit_auditread (id, tenant_id, at, actor_ref, kind, object_type, object_id, reason, request_id)
             SELECT $4::uuid, k.tenant_id, clock_timestamp(), a.id, '{self.look}', '{self.rows.model._meta.model_name}',
                 r.id::text, '', $5
-            FROM r, k JOIN audit_auditactor a ON a.tenant_id = k.tenant_id AND a.kind = 'api_key' AND a.ref_id = k.id
+            FROM r, k JOIN audit_auditactor a ON a.tenant_id = $1::uuid AND a.kind = 'api_key' AND a.ref_id = k.id
             RETURNING 1
         """  # noqa: S608
         return (

@@ -249,7 +249,8 @@ FAST = register(
         names={
             "by-document": Name(
                 re.compile(r"([0-9]{1,3})/([0-9A-Za-z.-]{1,50})"),
-                "r.document_type_id = {0}::smallint AND r.document_key = {1}",
+                # The last is what a kept plan needs to know before it may use the index of documents.
+                "r.document_type_id = {0}::smallint AND r.document_key = {1} AND r.document_key > ''",
                 lambda type, number: (type, document_key(number)),
                 "/by-document/{type}/{number}",
             )
