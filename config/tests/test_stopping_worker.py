@@ -1,12 +1,15 @@
-"""A worker that is told to stop brings what it has in hand to its end (security.md FA-14)."""
+"""A worker that is told to stop brings what it has in hand to its end (security.md FA-14); and it lets others first."""
 
+import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from accounts.notifications.tests.mail_server import wait_until
 from accounts.users.tests.factories import open_clinic
 from clinic.patients.tests.factories import PatientFactory
+from config.celery import NICENESS
 from tenancy.events.models import Attempt, Delivery
 from tenancy.events.tests.factories import open_endpoint
 from tenancy.events.tests.receivers import Receiver
@@ -60,3 +63,13 @@ def test_fa14_a_worker_that_is_killed_does_not(committed_db, broker, slow_receiv
     ended = stop_while_it_sends(tenant, broker, slow_receiver, tmp_path, signal.SIGKILL)
 
     assert ended == ("waiting", 0, -signal.SIGKILL)
+
+
+def test_a_worker_and_its_processes_give_way_to_the_web(committed_db, broker, tmp_path):
+    with run_worker(broker, tmp_path) as worker:
+        children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+        assert wait_until(lambda: children.read_text(), 60), "it has no processes"
+        family = [worker.pid, *map(int, children.read_text().split())]
+        found = {os.getpriority(os.PRIO_PROCESS, pid) for pid in family}
+
+    assert found == {min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)}
