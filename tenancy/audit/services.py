@@ -20,7 +20,8 @@ from .appending import NoHead, append_one
 from .hashing import canonical, entry_hash, merkle_root, payload_hash, read_leaf
 from .models import AuditActor, AuditEntry, AuditHead, AuditPayload, AuditRead, AuditSeal
 
-SEAL_BATCH = 10_000
+SEAL_BATCH = 1_000
+"""Reads sealed in one transaction: few enough that it is over in a fraction of a second."""
 FEW = 3
 """Up to so many entries of one transaction are appended one by one; more are hashed here and inserted together."""
 
@@ -191,7 +192,10 @@ def record_reads(objs: Iterable[models.Model], *, by: Any, kind: str = "chart", 
 
 
 def seal_reads() -> int:
-    """Bind all reads not sealed yet into the chain. Returns how many. Safe to run twice at once."""
+    """Bind the oldest reads not sealed yet into the chain, SEAL_BATCH at most. Returns how many.
+
+    Safe to run twice at once. As many as SEAL_BATCH means that there may be more.
+    """
     rows = list(
         AuditRead.objects.filter(seal__isnull=True).select_for_update(skip_locked=True).order_by("id")[:SEAL_BATCH]
     )

@@ -418,6 +418,30 @@ def test_seal_reads_binds_each_read_once(clinic, nurse):
     assert (report.findings, report.reads) == ([], 4)
 
 
+def test_the_task_seals_all_that_waits_a_batch_at_a_time(committed_clinic, monkeypatch):
+    monkeypatch.setattr(audit, "SEAL_BATCH", 2)
+    with tenant_context(committed_clinic.id):
+        audit.record_reads([Counter.objects.create(name=name) for name in "abcde"], by=None)
+
+    tasks.seal_reads()
+
+    with tenant_context(committed_clinic.id):
+        assert list(AuditSeal.objects.order_by("id").values_list("count", flat=True)) == [2, 2, 1]
+        assert not AuditRead.objects.filter(seal=None).exists()
+
+
+def test_a_clinic_with_no_end_of_reads_does_not_keep_the_others_waiting(committed_clinic, monkeypatch):
+    monkeypatch.setattr(audit, "SEAL_BATCH", 1)
+    monkeypatch.setattr(tasks, "MOST_BATCHES", 2)
+    with tenant_context(committed_clinic.id):
+        audit.record_reads([Counter.objects.create(name=name) for name in "abcde"], by=None)
+
+    tasks.seal_reads()
+
+    with tenant_context(committed_clinic.id):
+        assert AuditRead.objects.filter(seal=None).count() == 3
+
+
 def test_tasks_seal_and_anchor_every_clinic(committed_clinic, settings, tmp_path):
     settings.AUDIT_ANCHOR_FILE = tmp_path / "anchors.jsonl"
     with tenant_context(committed_clinic.id):
