@@ -326,7 +326,7 @@ def load_rooms(location: Location, day: date, *, by: Membership) -> list[Column]
     rooms = list(Resource.objects.filter(location=location, kind=Resource.Kind.ROOM, is_active=True).order_by("name"))
     known = {room.pk for room in rooms}
     low, high = day_bounds(day, location.zone)
-    closed = plans.load_frame([], day - timedelta(days=1), day).location_blocks.get(location.pk, ())
+    closed = plans.load_hours([], day - timedelta(days=1), day).location_blocks.get(location.pk, ())
     claims = Prefetch("resources", AppointmentResource.objects.order_by("id").only("appointment", "resource", "tenant"))
     here = list(_visits(low, high, by=by).filter(location=location.pk).prefetch_related(claims))
     bring_names(here, by=by, known=[location])

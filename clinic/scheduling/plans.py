@@ -1,7 +1,7 @@
 """What decides about free times, read from the book in a handful of queries and handed to `availability`."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -89,16 +89,23 @@ def _span(zone: ZoneInfo, first: date, last: date) -> tuple[float, float]:
     return day_bounds(first, zone)[0].timestamp(), day_bounds(last, zone)[1].timestamp()
 
 
-def load_frame(practitioners: Iterable[Practitioner], first: date, last: date) -> Plan:
-    """Hours, leave, holidays and closing times without any booking: what the agenda shades. Six queries."""
+def load_hours(practitioners: Iterable[Practitioner], first: date, last: date) -> Plan:
+    """Hours, holidays and closing times, of all houses; neither leave nor bookings. Five queries."""
     people = [practitioner.pk for practitioner in practitioners]
     locations = {location.pk: location for location in Location.objects.filter(is_active=True)}
     plan = Plan(day_of={pk: location.zone for pk, location in locations.items()})
     plan.windows = [*_weekly(people, locations, first, last), *_extra(people, locations, first, last)]
     plan.location_blocks = _closed(locations, first, last + timedelta(days=1))
-    bounds = [day_bounds(day, location.zone) for location in locations.values() for day in (first, last)]
+    return plan
+
+
+def load_frame(practitioners: Sequence[Practitioner], first: date, last: date) -> Plan:
+    """`load_hours` and leave, without any booking: what the agenda shades. Six queries."""
+    plan = load_hours(practitioners, first, last)
+    bounds = [day_bounds(day, zone) for zone in plan.day_of.values() for day in (first, last)]
     blocks: dict[UUID, list[Block]] = defaultdict(list)
     if bounds:
+        people = [practitioner.pk for practitioner in practitioners]
         _leave(blocks, people, min(bounds)[0], max(bounds)[1] + timedelta(days=1))
     plan.practitioner_blocks = dict(blocks)
     return plan

@@ -122,9 +122,8 @@ def refuse_not_offered(appointment: Appointment) -> None:
             nearest=nearest_to(appointment),
         )
     _refuse_full_day(appointment)
-    if not appointment.practitioner.working_hours.exists():
-        return
-    if why := _not_offered(appointment):
+    # Whether there are hours at all is asked last: where there are, as nearly always, it need not be.
+    if (why := _not_offered(appointment)) and appointment.practitioner.working_hours.exists():
         raise TimeNotOffered(
             _("This time is not offered: %(why)s.") % {"why": why}, who="hours", nearest=nearest_to(appointment)
         )
@@ -151,7 +150,7 @@ def _refuse_full_day(appointment: Appointment) -> None:
 def _not_offered(appointment: Appointment) -> str:
     """Why hours, opening hours and holidays do not give a time, in words; "" where they do."""
     day = wall_of(appointment.starts_at, appointment.location.zone).date()
-    plan = plans.load_frame([appointment.practitioner], day - timedelta(days=1), day)
+    plan = plans.load_hours([appointment.practitioner], day - timedelta(days=1), day)
     for block in plan.location_blocks.get(appointment.location_id, ()):
         if block.starts < appointment.ends_at and block.ends > appointment.starts_at:
             return block.words
