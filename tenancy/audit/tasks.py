@@ -8,6 +8,7 @@ from tenancy.tenants.context import tenant_context
 from tenancy.tenants.selectors import list_active_tenants
 
 MOST_BATCHES = 50
+"""Of one clinic in one go, each of `services.SEAL_BATCH` reads."""
 
 
 @shared_task
